@@ -1,0 +1,90 @@
+//! The record of an invocation, and its log lines.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{AppId, ExecutionId, Level, ReleaseNumber, ScriptError, StoreError, Usage};
+
+/// What is kept of an invocation that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    pub id: ExecutionId,
+    #[serde(skip, default = "nobody")]
+    pub app: AppId,
+    pub release: ReleaseNumber,
+    /// `file.rhai` or `file.rhai#function`.
+    pub handler: String,
+    /// `GET /path` of a request, `service.name` of another event.
+    pub cause: String,
+    /// Unix time, milliseconds.
+    pub started_at_ms: u64,
+    /// From admission to the end of the commit.
+    pub duration_us: u64,
+    /// [`crate::Outcome::code`].
+    pub outcome: String,
+    /// HTTP status that the client got; `None` if it was no request.
+    pub status: Option<u16>,
+    pub error: Option<ScriptError>,
+    pub usage: Usage,
+    /// Runs that it took, more than one after conflicts.
+    pub attempts: u32,
+}
+
+fn nobody() -> AppId {
+    AppId(0)
+}
+
+/// One line of an invocation's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Given out by the store, growing; 0 before it is stored.
+    #[serde(default)]
+    pub seq: i64,
+    #[serde(skip, default = "nobody")]
+    pub app: AppId,
+    pub execution: ExecutionId,
+    /// Unix time, milliseconds.
+    pub at_ms: u64,
+    pub level: Level,
+    pub message: String,
+    /// A JSON object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields: Option<String>,
+}
+
+/// Which log lines to list. Lines come oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct LogQuery {
+    /// Only lines stored after this one.
+    pub after: Option<i64>,
+    /// Only lines at least this important.
+    pub min_level: Option<Level>,
+    pub execution: Option<ExecutionId>,
+    /// The newest this many of those that match.
+    pub limit: u32,
+}
+
+/// Where executions and logs are kept, for a while.
+#[async_trait]
+pub trait ExecutionStore: Send + Sync {
+    /// Stores a batch of records and lines, of any apps, in one transaction.
+    async fn record(&self, executions: &[Execution], lines: &[LogLine]) -> Result<(), StoreError>;
+
+    /// Up to `limit` executions of the app, newest first, from the first
+    /// before `before`.
+    async fn executions(
+        &self,
+        app: AppId,
+        before: Option<ExecutionId>,
+        limit: u32,
+    ) -> Result<Vec<Execution>, StoreError>;
+
+    async fn execution(&self, app: AppId, id: ExecutionId)
+    -> Result<Option<Execution>, StoreError>;
+
+    async fn logs(&self, app: AppId, query: &LogQuery) -> Result<Vec<LogLine>, StoreError>;
+
+    /// Removes what began before `before_ms`, at most `limit` executions and
+    /// as many lines. Returns how many rows went.
+    async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError>;
+}

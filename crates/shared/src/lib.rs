@@ -1,0 +1,42 @@
+//! PiCloud's model and ports: the words every other crate shares.
+//!
+//! This crate performs no input or output. It holds
+//!
+//! - the **model**: [`AppSlug`], [`Release`], [`Program`], [`Event`],
+//!   [`Outcome`], [`Limits`]: plain data with its rules of validity, and
+//! - the **ports**: the traits through which the cores reach the outside,
+//!   ending in `Store` for what outlives a process ([`kv::KvStore`],
+//!   [`AppStore`], [`ReleaseStore`], [`ExecutionStore`]), and [`Sandbox`] for
+//!   running a program.
+//!
+//! The arrow of dependency points here: `host`, `store` and the cores depend on
+//! this crate and never on each other.
+
+pub mod app;
+pub mod blob;
+pub mod clock;
+pub mod event;
+pub mod execution;
+pub mod id;
+pub mod kv;
+pub mod limits;
+pub mod log;
+pub mod outcome;
+pub mod program;
+pub mod release;
+pub mod sandbox;
+pub mod store;
+
+pub use app::{App, AppStore};
+pub use blob::BlobHash;
+pub use clock::{Clock, SystemClock};
+pub use event::{Event, Invocation, NamedEvent, Request, Response};
+pub use execution::{Execution, ExecutionStore, LogLine};
+pub use id::{AppId, AppSlug, ExecutionId, ReleaseNumber};
+pub use limits::{LimitOverrides, Limits};
+pub use log::{Level, Log};
+pub use outcome::{Budget, Frame, Outcome, Position, ScriptError, Usage};
+pub use program::{Handler, Program, ScriptInfo, ScriptPath};
+pub use release::{NewRelease, Release, ReleaseFile, ReleaseStore};
+pub use sandbox::{CompileError, Finished, Sandbox, Services};
+pub use store::StoreError;

@@ -1,0 +1,116 @@
+//! What one invocation and one app may use.
+
+use serde::{Deserialize, Serialize};
+
+/// An app's limits, complete. The defaults are the ones an app has until an
+/// admin raises them or its manifest lowers them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Wasm instructions, roughly, per invocation; a billion is some 0.2 s of CPU.
+    pub fuel: u64,
+    /// Wall-clock milliseconds of an HTTP request's invocation, host calls included.
+    pub http_ms: u64,
+    /// Wall-clock milliseconds of an event's or a schedule's invocation.
+    pub event_ms: u64,
+    /// Bytes of linear memory.
+    pub memory_bytes: u64,
+    /// Bytes of a request's body.
+    pub request_body_bytes: u64,
+    /// Bytes of a response's body.
+    pub response_body_bytes: u64,
+    /// Calls from the guest to the host per invocation.
+    pub host_calls: u64,
+    /// Bytes that those calls may move, both ways together.
+    pub host_bytes: u64,
+    /// Bytes of log kept per invocation; what comes after is cut with a notice.
+    pub log_bytes: u64,
+    /// KV writes per invocation.
+    pub kv_writes: u64,
+    /// Bytes that those writes may have.
+    pub kv_write_bytes: u64,
+    /// Bytes of KV entries the app may keep.
+    pub kv_bytes: u64,
+    /// Invocations of this app at one time.
+    pub concurrency: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fuel: 1_000_000_000,
+            http_ms: 10_000,
+            event_ms: 60_000,
+            memory_bytes: 64 << 20,
+            request_body_bytes: 1 << 20,
+            response_body_bytes: 6 << 20,
+            host_calls: 10_000,
+            host_bytes: 32 << 20,
+            log_bytes: 256 << 10,
+            kv_writes: 1_000,
+            kv_write_bytes: 4 << 20,
+            kv_bytes: 256 << 20,
+            concurrency: 16,
+        }
+    }
+}
+
+/// Declares [`LimitOverrides`] with one optional field per limit, so that a
+/// limit added above cannot be forgotten here.
+macro_rules! overrides {
+    ($($field:ident),* $(,)?) => {
+        /// Departures from a set of limits: an admin's for an app, or a
+        /// manifest's for its own app.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct LimitOverrides {
+            $(#[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<u64>,)*
+        }
+
+        impl Limits {
+            /// These limits with an admin's departures, up or down.
+            #[must_use]
+            pub fn with(&self, overrides: &LimitOverrides) -> Self {
+                Self { $($field: overrides.$field.unwrap_or(self.$field)),* }
+            }
+
+            /// These limits with a manifest's departures, which can only lower.
+            #[must_use]
+            pub fn lowered_by(&self, overrides: &LimitOverrides) -> Self {
+                Self { $($field: overrides.$field.unwrap_or(self.$field).min(self.$field)),* }
+            }
+        }
+    };
+}
+
+overrides!(
+    fuel,
+    http_ms,
+    event_ms,
+    memory_bytes,
+    request_body_bytes,
+    response_body_bytes,
+    host_calls,
+    host_bytes,
+    log_bytes,
+    kv_writes,
+    kv_write_bytes,
+    kv_bytes,
+    concurrency,
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_lowers_and_an_admin_raises() {
+        let more = LimitOverrides { fuel: Some(u64::MAX), ..LimitOverrides::default() };
+        let less = LimitOverrides { fuel: Some(5), ..LimitOverrides::default() };
+        let default = Limits::default();
+        assert_eq!(default.with(&more).fuel, u64::MAX);
+        assert_eq!(default.with(&less).fuel, 5);
+        assert_eq!(default.lowered_by(&more).fuel, default.fuel);
+        assert_eq!(default.lowered_by(&less).fuel, 5);
+    }
+}

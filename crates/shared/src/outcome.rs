@@ -1,0 +1,142 @@
+//! How an invocation ended, and what it used.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Response;
+
+/// How an invocation ended. Running out of something is a result like any other.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The handler answered.
+    Ok(Response),
+    /// The script threw, or asked for what does not exist.
+    ScriptError(ScriptError),
+    OutOfFuel,
+    OutOfMemory,
+    /// The wall clock ran out, host calls included.
+    TimedOut,
+    /// It used up what it may ask of the host. A script cannot catch this.
+    BudgetExceeded(Budget),
+    /// Others kept changing the entries that it had read; nothing was written.
+    Conflict,
+    /// The host failed it: never the script's fault. The text is for the
+    /// operator's log, not for a client.
+    HostFault(String),
+}
+
+impl Outcome {
+    /// The stable code under which it is recorded and reported.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Ok(_) => "ok",
+            Self::ScriptError(_) => "script_error",
+            Self::OutOfFuel => "out_of_fuel",
+            Self::OutOfMemory => "out_of_memory",
+            Self::TimedOut => "timed_out",
+            Self::BudgetExceeded(_) => "budget_exceeded",
+            Self::Conflict => "conflict",
+            Self::HostFault(_) => "host_fault",
+        }
+    }
+}
+
+/// What the host rations per invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Budget {
+    HostCalls,
+    HostBytes,
+    KvWrites,
+    KvWriteBytes,
+    ResponseBytes,
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HostCalls => "host calls",
+            Self::HostBytes => "bytes moved by host calls",
+            Self::KvWrites => "KV writes",
+            Self::KvWriteBytes => "bytes of KV writes",
+            Self::ResponseBytes => "response bytes",
+        })
+    }
+}
+
+/// A place in a script. Lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Path within the app.
+    pub file: String,
+    pub line: u32,
+    pub column: u32,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// One call on the way to an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    pub function: String,
+    /// Where it was called from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+}
+
+/// An error of the script's own: thrown by it, or by what it called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptError {
+    pub message: String,
+    /// The `code` of a thrown `#{ code, message, service }`, or the sandbox's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// Innermost call first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stack: Vec<Frame>,
+}
+
+impl ScriptError {
+    /// An error without a place in the script.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: None, position: None, stack: Vec::new() }
+    }
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(position) = &self.position {
+            write!(f, "{position}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// What an invocation used, over all its attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Fuel burnt. After a trap it can be a little under what was truly burnt.
+    pub fuel: u64,
+    /// Peak bytes of linear memory.
+    pub memory_bytes: u64,
+    pub host_calls: u64,
+    /// Bytes moved by host calls, both ways together.
+    pub host_bytes: u64,
+}
+
+impl Usage {
+    /// Adds a further attempt's usage; memory is a peak, not a sum.
+    pub fn add(&mut self, other: &Self) {
+        self.fuel = self.fuel.saturating_add(other.fuel);
+        self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
+        self.host_calls = self.host_calls.saturating_add(other.host_calls);
+        self.host_bytes = self.host_bytes.saturating_add(other.host_bytes);
+    }
+}

@@ -1,0 +1,81 @@
+//! A release: an immutable, numbered snapshot of an app's files.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::{AppId, BlobHash, ReleaseNumber, StoreError};
+
+/// A release without its files' contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Release {
+    pub number: ReleaseNumber,
+    /// Unix time, milliseconds.
+    pub created_at_ms: u64,
+    /// Where it came from, for people: `upload`, `script hello.rhai`, `dev`.
+    pub note: String,
+    pub files: u64,
+    /// Sum of the files' sizes.
+    pub bytes: u64,
+}
+
+/// One file's entry in a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseFile {
+    pub path: String,
+    pub hash: BlobHash,
+    pub bytes: u64,
+}
+
+/// What a deploy stores.
+#[derive(Clone, Debug)]
+pub struct NewRelease {
+    pub note: String,
+    pub created_at_ms: u64,
+    /// Path within the app → contents. Paths are already validated.
+    pub files: BTreeMap<String, Bytes>,
+    /// The active release that the files were derived from; the deploy is a
+    /// [`StoreError::Conflict`] when another one became active meanwhile.
+    /// `None` replaces whatever is active.
+    pub derived_from: Option<ReleaseNumber>,
+}
+
+/// Where releases are kept, their contents addressed by hash within the app.
+#[async_trait]
+pub trait ReleaseStore: Send + Sync {
+    /// Stores the release under the next number and makes it the active one,
+    /// in one transaction.
+    async fn create(&self, app: AppId, release: &NewRelease) -> Result<Release, StoreError>;
+
+    async fn find(&self, app: AppId, number: ReleaseNumber) -> Result<Option<Release>, StoreError>;
+
+    /// Up to `limit` releases, newest first, from the first below `before`.
+    async fn list(
+        &self,
+        app: AppId,
+        before: Option<ReleaseNumber>,
+        limit: u32,
+    ) -> Result<Vec<Release>, StoreError>;
+
+    /// Makes an existing release the active one. `false` if there is no such release.
+    async fn activate(&self, app: AppId, number: ReleaseNumber) -> Result<bool, StoreError>;
+
+    /// The files of a release in the order of their paths; empty if there is no such release.
+    async fn files(
+        &self,
+        app: AppId,
+        number: ReleaseNumber,
+    ) -> Result<Vec<ReleaseFile>, StoreError>;
+
+    /// The contents stored under `hash` by this app.
+    async fn blob(&self, app: AppId, hash: BlobHash) -> Result<Option<Bytes>, StoreError>;
+
+    /// All files of a release with their contents, in one read.
+    async fn contents(
+        &self,
+        app: AppId,
+        number: ReleaseNumber,
+    ) -> Result<BTreeMap<String, Bytes>, StoreError>;
+}

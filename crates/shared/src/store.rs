@@ -1,0 +1,22 @@
+//! What can go wrong in any store. "Not found" is not among it: that is `Ok(None)`.
+
+/// A store's failure, without a trace of the technology behind it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else changed the same thing first; read it again and retry.
+    #[error("somebody else changed this at the same time")]
+    Conflict,
+    /// The app has used up its space.
+    #[error("the app's storage quota is used up")]
+    QuotaExceeded,
+    /// The store cannot answer now: disk full, connection lost, database busy.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// Wraps a technology's own error.
+    pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into())
+    }
+}
