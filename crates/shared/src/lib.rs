@@ -3,7 +3,8 @@
 //! This crate performs no input or output. It holds
 //!
 //! - the **model**: [`AppSlug`], [`Release`], [`Program`], [`Event`],
-//!   [`Outcome`], [`Limits`]: plain data with its rules of validity, and
+//!   [`Outcome`], [`Limits`], [`Manifest`], [`Routes`]: plain data with its
+//!   rules of validity, and
 //! - the **ports**: the traits through which the cores reach the outside,
 //!   ending in `Store` for what outlives a process ([`kv::KvStore`],
 //!   [`AppStore`], [`ReleaseStore`], [`ExecutionStore`]), and [`Sandbox`] for
@@ -16,14 +17,18 @@ pub mod app;
 pub mod blob;
 pub mod clock;
 pub mod event;
+pub mod excerpt;
 pub mod execution;
 pub mod id;
 pub mod kv;
+pub mod layout;
 pub mod limits;
 pub mod log;
+pub mod manifest;
 pub mod outcome;
 pub mod program;
 pub mod release;
+pub mod routes;
 pub mod sandbox;
 pub mod store;
 
@@ -31,12 +36,16 @@ pub use app::{App, AppStore};
 pub use blob::BlobHash;
 pub use clock::{Clock, SystemClock};
 pub use event::{Event, Invocation, NamedEvent, Request, Response};
+pub use excerpt::excerpt;
 pub use execution::{Execution, ExecutionStore, LogLine};
 pub use id::{AppId, AppSlug, ExecutionId, ReleaseNumber};
+pub use layout::Layout;
 pub use limits::{LimitOverrides, Limits};
 pub use log::{Level, Log};
+pub use manifest::Manifest;
 pub use outcome::{Budget, Frame, Outcome, Position, ScriptError, Usage};
 pub use program::{Handler, Program, ScriptInfo, ScriptPath};
 pub use release::{NewRelease, Release, ReleaseFile, ReleaseStore};
+pub use routes::{Route, Routes};
 pub use sandbox::{CompileError, Finished, Sandbox, Services};
 pub use store::StoreError;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// A `.rhai` file of an app, by its path within the app.
@@ -16,6 +16,7 @@ pub type ScriptPath = String;
 pub struct Program {
     entry: ScriptPath,
     files: Arc<BTreeMap<ScriptPath, String>>,
+    files_digest: [u8; 32],
     digest: [u8; 32],
 }
 
@@ -24,20 +25,28 @@ impl Program {
     /// with the other programs of the same release.
     #[must_use]
     pub fn new(entry: impl Into<ScriptPath>, files: Arc<BTreeMap<ScriptPath, String>>) -> Self {
-        let entry = entry.into();
         let mut hash = Sha256::new();
-        // Lengths keep ("ab", "c") and ("a", "bc") apart.
-        let mut part = |text: &str| {
+        for text in files.iter().flat_map(|(path, source)| [path, source]) {
+            // Lengths keep ("ab", "c") and ("a", "bc") apart.
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
-        };
-        part(&entry);
-        for (path, source) in files.iter() {
-            part(path);
-            part(source);
         }
-        let digest = hash.finalize().into();
-        Self { entry, files, digest }
+        Self::from_parts(entry.into(), files, hash.finalize().into())
+    }
+
+    /// The same files with another of them as the entry, without hashing them again.
+    #[must_use]
+    pub fn with_entry(&self, entry: impl Into<ScriptPath>) -> Self {
+        Self::from_parts(entry.into(), Arc::clone(&self.files), self.files_digest)
+    }
+
+    fn from_parts(
+        entry: ScriptPath,
+        files: Arc<BTreeMap<ScriptPath, String>>,
+        files_digest: [u8; 32],
+    ) -> Self {
+        let digest = Sha256::new().chain_update(files_digest).chain_update(&entry).finalize();
+        Self { entry, files, files_digest, digest: digest.into() }
     }
 
     /// A program of a single file.
@@ -76,7 +85,8 @@ pub struct ScriptInfo {
 }
 
 /// `file.rhai` or `file.rhai#function`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Handler {
     pub script: ScriptPath,
     pub function: Option<String>,
@@ -108,6 +118,14 @@ impl FromStr for Handler {
     }
 }
 
+impl TryFrom<String> for Handler {
+    type Error = InvalidHandler;
+
+    fn try_from(text: String) -> Result<Self, InvalidHandler> {
+        text.parse()
+    }
+}
+
 impl fmt::Display for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.script)?;
@@ -128,6 +146,16 @@ mod tests {
         assert_eq!(base.digest(), Program::single("a.rhai", "1").digest());
         assert_ne!(base.digest(), Program::single("b.rhai", "1").digest());
         assert_ne!(base.digest(), Program::single("a.rhai", "2").digest());
+    }
+
+    #[test]
+    fn another_entry_is_another_program_of_the_same_files() {
+        let files = BTreeMap::from(["a.rhai", "b.rhai"].map(|f| (f.to_owned(), f.to_owned())));
+        let files = Arc::new(files);
+        let a = Program::new("a.rhai", Arc::clone(&files));
+        let b = Program::new("b.rhai", Arc::clone(&files));
+        assert_ne!(a, b);
+        assert_eq!(a.with_entry("b.rhai"), b);
     }
 
     #[test]
