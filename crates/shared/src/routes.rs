@@ -1,17 +1,17 @@
 //! Which path of an app is answered by which of its files: the convention of
 //! the files' names, and over it the manifest's explicit routes.
 
+mod pattern;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{HandlerAt, Manifest};
 use crate::{Handler, Position, ScriptError};
 
-/// Bytes that a pattern may have.
-const MAX_PATTERN_BYTES: usize = 1_024;
+pub use pattern::{InvalidPattern, Pattern};
 
 /// Every route of a release, free of contradictions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,114 +59,12 @@ impl Method {
     }
 }
 
-/// A route's path: `/posts/{id}`, `/docs/{*rest}`. What is not a parameter is
-/// text as it is after percent-decoding.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Pattern(String);
-
-/// Why a text is no [`Pattern`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidPattern {
-    #[error("a route's path starts with a slash and has at most {MAX_PATTERN_BYTES} bytes")]
-    Shape,
-    #[error("a route's path has no empty, `.` or `..` segment and no slash at its end")]
-    Segment,
-    #[error("a route's path has no control characters and none of % ? # \\")]
-    Character,
-    #[error("a parameter is a whole segment: {{name}}, or {{*name}} for the rest of the path")]
-    Parameter,
-    #[error("{{*name}} stands for the rest of the path, so nothing can follow it")]
-    NotLast,
-    #[error("two parameters of one path have the same name")]
-    Duplicate,
-}
-
-impl Pattern {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The pattern without its parameters' names: what it matches.
-    fn shape(&self) -> String {
-        let shape_of = |segment| match parameter(segment) {
-            Some((_, true)) => "{*}",
-            Some((_, false)) => "{}",
-            None => segment,
-        };
-        self.0.split('/').map(shape_of).collect::<Vec<_>>().join("/")
-    }
-
-    fn has_parameters(&self) -> bool {
-        self.0.contains('{')
-    }
-}
-
-/// A parameter's name, and whether it stands for the rest of the path.
-fn parameter(segment: &str) -> Option<(&str, bool)> {
-    let inner = segment.strip_prefix('{')?.strip_suffix('}')?;
-    Some(inner.strip_prefix('*').map_or((inner, false), |rest| (rest, true)))
-}
-
-impl FromStr for Pattern {
-    type Err = InvalidPattern;
-
-    fn from_str(text: &str) -> Result<Self, InvalidPattern> {
-        let path = text.strip_prefix('/').ok_or(InvalidPattern::Shape)?;
-        if text.len() > MAX_PATTERN_BYTES {
-            return Err(InvalidPattern::Shape);
-        }
-        if text.chars().any(|c| c.is_control() || "%?#\\".contains(c)) {
-            return Err(InvalidPattern::Character);
-        }
-        let mut names = BTreeSet::new();
-        let mut ended = false;
-        for segment in path.split('/').filter(|_| !path.is_empty()) {
-            if ended {
-                return Err(InvalidPattern::NotLast);
-            }
-            if matches!(segment, "" | "." | "..") {
-                return Err(InvalidPattern::Segment);
-            }
-            match parameter(segment) {
-                Some((name, rest)) if is_name(name) => {
-                    ended = rest;
-                    if !names.insert(name) {
-                        return Err(InvalidPattern::Duplicate);
-                    }
-                }
-                None if !segment.contains(['{', '}']) => {}
-                _ => return Err(InvalidPattern::Parameter),
-            }
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-impl TryFrom<String> for Pattern {
-    type Error = InvalidPattern;
-
-    fn try_from(text: String) -> Result<Self, InvalidPattern> {
-        text.parse()
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Whether a file is a script of the app: one that can be an entry or imported.
 #[must_use]
 pub fn is_script(path: &str) -> bool {
-    path.ends_with(".rhai") && !path.starts_with("tests/") && !path.starts_with("public/")
+    path.strip_suffix(".rhai").is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/'))
+        && !path.starts_with("tests/")
+        && !path.starts_with("public/")
 }
 
 impl Routes {
@@ -266,7 +164,7 @@ fn sole_script_at_root(conventional: &[Candidate]) -> Option<Candidate> {
     if only.route.pattern.has_parameters() || only.route.pattern.as_str() == "/" {
         return None;
     }
-    let route = Route { pattern: Pattern("/".to_owned()), ..only.route.clone() };
+    let route = Route { pattern: Pattern::root(), ..only.route.clone() };
     Some(Candidate { route, origin: only.origin.clone(), position: None })
 }
 
@@ -511,15 +409,6 @@ mod tests {
         ] {
             let errors = routes(&[bad, "zzz.rhai"], "").expect_err(bad);
             assert_eq!(errors[0].code.as_deref(), Some("invalid_route"), "{bad}");
-        }
-        for bad in [
-            "", "a", "/a/", "//", "/a//b", "/..", "/{a", "/a{b}", "/{*a}/b", "/%41", "/{a}/{a}",
-            "/\0",
-        ] {
-            assert!(bad.parse::<Pattern>().is_err(), "{bad:?}");
-        }
-        for good in ["/", "/a", "/{a}/{*b}", "/a b/ä"] {
-            assert!(good.parse::<Pattern>().is_ok(), "{good:?}");
         }
     }
 }
