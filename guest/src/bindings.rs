@@ -1,0 +1,195 @@
+//! The boundary to the host: what wit-bindgen generates from `wit/`, and the
+//! conversions between its types and the crate's own. Nothing is decided here.
+
+use std::cell::OnceCell;
+
+use crate::model;
+use crate::script::Script;
+use crate::sdk::{self, log::Level};
+
+#[expect(unsafe_code, reason = "generated: the canonical ABI passes pointers")]
+#[expect(clippy::pedantic, reason = "generated")]
+mod generated {
+    wit_bindgen::generate!({ world: "script", path: "../wit" });
+
+    pub(super) struct Exports;
+
+    export!(Exports with_types_in self);
+}
+
+use generated::picloud::sdk::{kv, log, types};
+
+thread_local! {
+    /// Filled by `compile`, and from then on part of the memory image from
+    /// which every invocation starts.
+    static SCRIPT: OnceCell<Script> = const { OnceCell::new() };
+}
+
+impl generated::Guest for generated::Exports {
+    fn compile(program: types::Program) -> Result<types::ScriptInfo, Vec<types::ScriptError>> {
+        match Script::compile(Box::new(WitHost), program.into()) {
+            Ok((script, info)) => {
+                SCRIPT.with(|slot| slot.set(script)).map_err(|_| Vec::new())?;
+                Ok(info.into())
+            }
+            Err(errors) => Err(errors.into_iter().map(Into::into).collect()),
+        }
+    }
+
+    fn handle(
+        invocation: types::Invocation,
+        event: types::Event,
+    ) -> Result<types::Response, types::ScriptError> {
+        SCRIPT.with(|slot| match slot.get() {
+            Some(script) => match script.handle(invocation.into(), event.into()) {
+                Ok(response) => Ok(response.into()),
+                Err(error) => Err(error.into()),
+            },
+            None => Err(model::ScriptError {
+                message: "no program has been compiled".to_owned(),
+                ..Default::default()
+            }
+            .into()),
+        })
+    }
+}
+
+/// The imports, as the SDK knows them.
+struct WitHost;
+
+impl sdk::Host for WitHost {
+    fn kv_get(&self, collection: &str, key: &str) -> Result<Option<String>, sdk::kv::Error> {
+        Ok(kv::get(collection, key)?)
+    }
+
+    fn kv_set(
+        &self,
+        collection: &str,
+        key: &str,
+        value: &str,
+        ttl_s: Option<u64>,
+    ) -> Result<(), sdk::kv::Error> {
+        Ok(kv::set(collection, key, value, ttl_s)?)
+    }
+
+    fn kv_delete(&self, collection: &str, key: &str) -> Result<bool, sdk::kv::Error> {
+        Ok(kv::delete(collection, key)?)
+    }
+
+    fn kv_list(
+        &self,
+        collection: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<sdk::kv::Page, sdk::kv::Error> {
+        let kv::Page { entries, next } = kv::list(collection, prefix, after, limit)?;
+        Ok(sdk::kv::Page { entries, next })
+    }
+
+    fn kv_count(&self, collection: &str) -> Result<u64, sdk::kv::Error> {
+        Ok(kv::count(collection)?)
+    }
+
+    fn kv_clear(&self, collection: &str) -> Result<(), sdk::kv::Error> {
+        Ok(kv::clear(collection)?)
+    }
+
+    fn log(&self, level: Level, message: &str, fields: Option<&str>) {
+        let level = match level {
+            Level::Debug => log::Level::Debug,
+            Level::Info => log::Level::Info,
+            Level::Warn => log::Level::Warn,
+            Level::Error => log::Level::Error,
+        };
+        log::write(level, message, fields);
+    }
+}
+
+impl From<kv::Error> for sdk::kv::Error {
+    fn from(error: kv::Error) -> Self {
+        match error {
+            kv::Error::InvalidCollection(message) => Self::InvalidCollection(message),
+            kv::Error::InvalidKey(message) => Self::InvalidKey(message),
+            kv::Error::InvalidValue(message) => Self::InvalidValue(message),
+            kv::Error::ValueTooLarge(message) => Self::ValueTooLarge(message),
+            kv::Error::QuotaExceeded(message) => Self::QuotaExceeded(message),
+        }
+    }
+}
+
+impl From<types::Program> for model::Program {
+    fn from(program: types::Program) -> Self {
+        let files = program.files.into_iter().map(|file| (file.path, file.text)).collect();
+        Self { entry: program.entry, files }
+    }
+}
+
+impl From<model::ScriptInfo> for types::ScriptInfo {
+    fn from(info: model::ScriptInfo) -> Self {
+        Self { functions: info.functions, imports: info.imports }
+    }
+}
+
+impl From<types::Invocation> for model::Invocation {
+    fn from(invocation: types::Invocation) -> Self {
+        Self {
+            id: invocation.id,
+            app: invocation.app,
+            release: invocation.release,
+            now_ms: invocation.now,
+            seed: invocation.seed.into(),
+            function: invocation.function,
+        }
+    }
+}
+
+impl From<types::Event> for model::Event {
+    fn from(event: types::Event) -> Self {
+        match event {
+            types::Event::Http(request) => Self::Http(model::Request {
+                method: request.method,
+                url: request.url,
+                path: request.path,
+                query: request.query,
+                params: request.params,
+                headers: request.headers,
+                host: request.host,
+                ip: request.ip,
+                body: request.body,
+            }),
+            types::Event::Named(event) => Self::Named(model::NamedEvent {
+                service: event.service,
+                name: event.name,
+                fields: event.fields,
+            }),
+        }
+    }
+}
+
+impl From<model::Response> for types::Response {
+    fn from(response: model::Response) -> Self {
+        Self { status: response.status, headers: response.headers, body: response.body }
+    }
+}
+
+impl From<model::Position> for types::Position {
+    fn from(position: model::Position) -> Self {
+        Self { file: position.file, line: position.line, column: position.column }
+    }
+}
+
+impl From<model::ScriptError> for types::ScriptError {
+    fn from(error: model::ScriptError) -> Self {
+        let frame = |frame: model::Frame| types::Frame {
+            function: frame.function,
+            position: frame.position.map(Into::into),
+        };
+        Self {
+            message: error.message,
+            code: error.code,
+            position: error.position.map(Into::into),
+            stack: error.stack.into_iter().map(frame).collect(),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The Rhai engine and its limits.
+//!
+//! Fuel and memory, which the host rations, bound what a script costs. The
+//! limits here bound what would end in a trap instead of an error: depth.
+
+use rhai::Engine;
+
+use crate::sdk::{self, Registration, Shared, log};
+
+/// Calls within calls. At this depth the deepest expressions still leave most of
+/// the guest's stack unused.
+const MAX_CALL_DEPTH: usize = 64;
+/// Expressions and blocks within one another, in functions and outside.
+const MAX_EXPRESSION_DEPTH: usize = 64;
+const MAX_FUNCTIONS: usize = 10_000;
+const MAX_VARIABLES: usize = 10_000;
+const MAX_MODULES: usize = 1_000;
+
+/// Function hashes come from this seed, so that the same program burns the same
+/// fuel whichever build of the guest runs it. It is no secret: a script can only
+/// slow itself down by colliding names.
+const HASHING_SEED: [u64; 4] = [0x5069, 0x436c, 0x6f75, 0x6421];
+
+/// An engine with the whole SDK, and what it registered.
+pub(crate) fn new(context: &Shared) -> (Engine, Vec<Registration>) {
+    // Natively the seed of an earlier engine stays, which is the same one.
+    let _ = rhai::config::hashing::set_hashing_seed(Some(HASHING_SEED));
+
+    let mut engine = Engine::new();
+    engine.set_max_call_levels(MAX_CALL_DEPTH);
+    engine.set_max_expr_depths(MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_DEPTH);
+    engine.set_max_functions(MAX_FUNCTIONS);
+    engine.set_max_variables(MAX_VARIABLES);
+    engine.set_max_modules(MAX_MODULES);
+    // Code that only exists at run time is in no image, no error position and
+    // no review.
+    engine.disable_symbol("eval");
+    log::redirect_print(&mut engine, context);
+    let registrations = sdk::register::register_all(&mut engine, context);
+    (engine, registrations)
+}

@@ -1,0 +1,224 @@
+//! `import`: the program's files as modules.
+//!
+//! A file is parsed and its top level evaluated once, while the program is being
+//! loaded, so that an `import` at run time is a lookup. Only a path that a script
+//! puts together at run time is parsed then.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use rhai::{
+    AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, Position, Scope, Shared,
+    Stmt,
+};
+
+use crate::error;
+use crate::model::ScriptError;
+use crate::rewrite::Rewrite;
+use crate::sdk::throw;
+
+/// The files of a program, and the modules that have been made of them.
+pub(crate) struct Modules {
+    files: BTreeMap<String, String>,
+    rewrite: Rewrite,
+    states: RefCell<BTreeMap<String, State>>,
+}
+
+enum State {
+    Parsed(AST),
+    /// Its top level is being evaluated.
+    Loading,
+    Ready(Shared<Module>),
+}
+
+/// How a program resolves its imports.
+pub(crate) struct Resolver(pub(crate) Rc<Modules>);
+
+impl Modules {
+    pub(crate) fn new(files: Vec<(String, String)>, rewrite: Rewrite) -> Rc<Self> {
+        Rc::new(Self {
+            files: files.into_iter().collect(),
+            rewrite,
+            states: RefCell::new(BTreeMap::new()),
+        })
+    }
+
+    /// Parses a file.
+    pub(crate) fn parse(&self, engine: &Engine, path: &str) -> Result<AST, ScriptError> {
+        let Some(text) = self.files.get(path) else {
+            return Err(ScriptError {
+                message: format!("there is no file {path}"),
+                ..ScriptError::default()
+            });
+        };
+        match engine.compile(text) {
+            Ok(ast) => Ok(self.rewrite.apply(ast, path)),
+            Err(rhai::ParseError(kind, position)) => {
+                Err(error::describe_syntax(&kind, position, path))
+            }
+        }
+    }
+
+    /// Parses everything that `ast`, which is the file `path`, imports by a
+    /// literal path, and what that imports in turn. Returns the paths in order.
+    pub(crate) fn parse_imports(
+        &self,
+        engine: &Engine,
+        path: &str,
+        ast: &AST,
+    ) -> Result<Vec<String>, Vec<ScriptError>> {
+        let mut errors = Vec::new();
+        let mut found: Vec<String> = Vec::new();
+        let mut open = vec![(path.to_owned(), literal_imports(ast))];
+        while let Some((importer, imports)) = open.pop() {
+            for (import, position) in imports {
+                let target = match self.locate(&import, Some(&importer)) {
+                    Ok(target) => target,
+                    Err(message) => {
+                        let position = error::place(&importer, position);
+                        errors.push(ScriptError { message, position, ..Default::default() });
+                        continue;
+                    }
+                };
+                if target == path || found.contains(&target) {
+                    continue;
+                }
+                found.push(target.clone());
+                match self.parse(engine, &target) {
+                    Ok(ast) => {
+                        open.push((target.clone(), literal_imports(&ast)));
+                        self.states.borrow_mut().insert(target, State::Parsed(ast));
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        if errors.is_empty() {
+            found.sort();
+            Ok(found)
+        } else {
+            errors.sort_by_key(|error| {
+                error.position.as_ref().map(|at| (at.file.clone(), at.line, at.column))
+            });
+            Err(errors)
+        }
+    }
+
+    /// The module of a file, made now if it has not been before.
+    pub(crate) fn load(
+        &self,
+        engine: &Engine,
+        path: &str,
+        position: Position,
+    ) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        let state = self.states.borrow_mut().insert(path.to_owned(), State::Loading);
+        let result = match state {
+            Some(State::Ready(module)) => Ok(module),
+            Some(State::Loading) => {
+                let message = format!("{path} imports itself, by way of what it imports");
+                return Err(at(throw("import", "import_cycle", message), position));
+            }
+            Some(State::Parsed(ast)) => evaluate(engine, path, &ast, position),
+            None => match self.parse(engine, path) {
+                Ok(ast) => evaluate(engine, path, &ast, position),
+                Err(error) => {
+                    let place = error.position.map_or_else(String::new, |at| {
+                        format!(" ({}:{}:{})", at.file, at.line, at.column)
+                    });
+                    let message = format!("{}{place}", error.message);
+                    Err(at(throw("import", "syntax_error", message), position))
+                }
+            },
+        };
+        let mut states = self.states.borrow_mut();
+        match &result {
+            Ok(module) => states.insert(path.to_owned(), State::Ready(Shared::clone(module))),
+            Err(_) => states.remove(path),
+        };
+        result
+    }
+
+    /// The file that an import means: a path from the app's root, or, beginning
+    /// with `./` or `../`, from the importing file; `.rhai` may be left out.
+    fn locate(&self, import: &str, importer: Option<&str>) -> Result<String, String> {
+        let mut parts: Vec<&str> = Vec::new();
+        if import.starts_with("./") || import.starts_with("../") {
+            let folder = importer.and_then(|path| path.rsplit_once('/')).map_or("", |(dir, _)| dir);
+            parts.extend(folder.split('/').filter(|part| !part.is_empty()));
+        }
+        for part in import.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    if parts.pop().is_none() {
+                        return Err(format!("import \"{import}\" leads out of the app"));
+                    }
+                }
+                part => parts.push(part),
+            }
+        }
+        let path = parts.join("/");
+        let with_extension = format!("{path}.rhai");
+        if self.files.contains_key(&with_extension) {
+            Ok(with_extension)
+        } else if path.ends_with(".rhai") && self.files.contains_key(&path) {
+            Ok(path)
+        } else {
+            Err(format!("there is no file to import as \"{import}\""))
+        }
+    }
+}
+
+impl ModuleResolver for Resolver {
+    fn resolve(
+        &self,
+        engine: &Engine,
+        source: Option<&str>,
+        path: &str,
+        position: Position,
+    ) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        let path = self
+            .0
+            .locate(path, source)
+            .map_err(|message| at(throw("import", "not_found", message), position))?;
+        self.0.load(engine, &path, position)
+    }
+}
+
+fn evaluate(
+    engine: &Engine,
+    path: &str,
+    ast: &AST,
+    position: Position,
+) -> Result<Shared<Module>, Box<EvalAltResult>> {
+    match Module::eval_ast_as_new(Scope::new(), ast, engine) {
+        Ok(mut module) => {
+            module.set_id(path);
+            module.build_index();
+            Ok(module.into())
+        }
+        Err(inner) => {
+            Err(EvalAltResult::ErrorInModule(path.to_owned(), inner, position).into())
+        }
+    }
+}
+
+fn at(mut error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
+    error.set_position(position);
+    error
+}
+
+/// The literal paths that a file imports, with their places.
+fn literal_imports(ast: &AST) -> Vec<(String, Position)> {
+    let mut imports = Vec::new();
+    ast.walk(&mut |nodes: &[ASTNode<'_>]| {
+        if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = nodes.last()
+            && let Expr::StringConstant(path, position) = &import.0
+        {
+            imports.push((path.to_string(), *position));
+        }
+        true
+    });
+    imports
+}

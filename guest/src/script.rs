@@ -1,0 +1,280 @@
+//! A compiled program, and the contract between it and what calls it.
+
+use std::rc::Rc;
+
+use rhai::{AST, CallFnOptions, Dynamic, Engine, FnAccess, Scope};
+
+use crate::error::{Thrown, describe};
+use crate::model::{
+    Event, Frame, Invocation, NamedEvent, Program, Request, Response, ScriptError, ScriptInfo,
+};
+use crate::modules::{Modules, Resolver};
+use crate::rewrite::Rewrite;
+use crate::sdk::req::Req;
+use crate::sdk::{Context, Host, Registration, Shared, json, response};
+use crate::engine;
+
+/// The functions that answer HTTP methods.
+const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
+
+/// A program that has been parsed, with everything that it takes to run it.
+pub struct Script {
+    context: Shared,
+    engine: Engine,
+    ast: AST,
+    /// Path of the entry script.
+    entry: String,
+    functions: Vec<Function>,
+    /// Whether there are statements outside of functions to run first.
+    has_top_level: bool,
+    /// What a method without a function is answered with; `None` if the file
+    /// has no function for any.
+    allow: Option<String>,
+}
+
+/// A function of the entry script that can be a handler.
+struct Function {
+    name: String,
+    /// How many parameters it may be called with: 0, 1 or both.
+    takes_none: bool,
+    takes_one: bool,
+}
+
+/// Everything that scripts can call, in the order of the reference.
+#[must_use]
+pub fn reference(host: Box<dyn Host>) -> Vec<Registration> {
+    engine::new(&Context::new(host)).1
+}
+
+impl Script {
+    /// Parses a program and everything that it imports.
+    ///
+    /// # Errors
+    /// The mistakes in its files, at least one.
+    pub fn compile(
+        host: Box<dyn Host>,
+        program: Program,
+    ) -> Result<(Self, ScriptInfo), Vec<ScriptError>> {
+        let Program { entry, files } = program;
+        let context = Context::new(host);
+        let (mut engine, registrations) = engine::new(&context);
+        let modules = Modules::new(files, Rewrite::new(&registrations));
+        engine.set_module_resolver(Resolver(Rc::clone(&modules)));
+
+        let ast = modules.parse(&engine, &entry).map_err(|error| vec![error])?;
+        let imports = modules.parse_imports(&engine, &entry, &ast)?;
+        for path in &imports {
+            modules.load(&engine, path, rhai::Position::NONE).map_err(|error| {
+                match describe(error, path) {
+                    Thrown::Error(error) => vec![error],
+                    Thrown::Response(_) => vec![ScriptError {
+                        message: format!("{path} answers while it is being imported"),
+                        ..ScriptError::default()
+                    }],
+                }
+            })?;
+        }
+
+        let functions = functions_of(&ast);
+        let info = ScriptInfo {
+            functions: functions.iter().map(|function| function.name.clone()).collect(),
+            imports,
+        };
+        let has_top_level = !ast.statements().is_empty();
+        let allow = allow(&functions);
+        Ok((Self { context, engine, ast, entry, functions, has_top_level, allow }, info))
+    }
+
+    /// Answers one event.
+    ///
+    /// # Errors
+    /// What the script threw and did not catch.
+    pub fn handle(&self, invocation: Invocation, event: Event) -> Result<Response, ScriptError> {
+        let named = invocation.function.clone();
+        self.context.start(invocation);
+        let result = match (event, named) {
+            (Event::Http(request), None) => self.http(request),
+            (Event::Http(request), Some(name)) => {
+                self.exactly(&name, Dynamic::from(Req::new(request)))
+            }
+            (Event::Named(event), None) => self.named(event),
+            (Event::Named(event), Some(name)) => {
+                argument_of(event).and_then(|argument| self.exactly(&name, argument))
+            }
+        };
+        match result {
+            Ok(response) => Ok(response),
+            Err(Thrown::Response(response)) => Ok(response.finish()),
+            Err(Thrown::Error(error)) if error.code.as_deref() == Some("invalid_body") => {
+                // The client's mistake, which the script has left to us.
+                Ok(response::Response::text(error.message.into()).with_status(400).finish())
+            }
+            Err(Thrown::Error(error)) => Err(error),
+        }
+    }
+
+    fn http(&self, request: Request) -> Result<Response, Thrown> {
+        let Some(allow) = &self.allow else {
+            return self.body(request);
+        };
+        let handler = match request.method.as_str() {
+            "GET" => self.function("get"),
+            "HEAD" => self.function("head").or_else(|| self.function("get")),
+            "POST" => self.function("post"),
+            "PUT" => self.function("put"),
+            "PATCH" => self.function("patch"),
+            "DELETE" => self.function("delete"),
+            "OPTIONS" => self.function("options"),
+            _ => None,
+        };
+        match handler.or_else(|| self.function("handle")) {
+            Some(function) => self.call(function, Dynamic::from(Req::new(request))),
+            None => {
+                let status = if request.method == "OPTIONS" { 204 } else { 405 };
+                Ok(response::Response::empty(status).header("allow", allow).finish())
+            }
+        }
+    }
+
+    fn named(&self, event: NamedEvent) -> Result<Response, Thrown> {
+        let name = match event.service.as_str() {
+            "schedule" => "on_schedule",
+            "queue" => "on_message",
+            _ => "on_event",
+        };
+        self.exactly(name, argument_of(event)?)
+    }
+
+    /// Calls the function of that name.
+    fn exactly(&self, name: &str, argument: Dynamic) -> Result<Response, Thrown> {
+        match self.function(name) {
+            Some(function) => self.call(function, argument),
+            None => Err(failure(format!("{} has no function {name}", self.entry))),
+        }
+    }
+
+    fn function(&self, name: &str) -> Option<&Function> {
+        self.functions.iter().find(|function| function.name == name)
+    }
+
+    fn call(&self, function: &Function, argument: Dynamic) -> Result<Response, Thrown> {
+        let options = CallFnOptions::new().eval_ast(self.has_top_level);
+        let scope = &mut Scope::new();
+        let name = function.name.as_str();
+        let result = if function.takes_one {
+            self.engine.call_fn_with_options::<Dynamic>(options, scope, &self.ast, name, (argument,))
+        } else if function.takes_none {
+            self.engine.call_fn_with_options::<Dynamic>(options, scope, &self.ast, name, ())
+        } else {
+            return Err(failure(format!(
+                "{name} in {} must take one parameter, or none",
+                self.entry
+            )));
+        };
+        match result {
+            Ok(value) => self.answer(value),
+            Err(error) => match describe(error, &self.entry) {
+                Thrown::Error(mut error) => {
+                    // Rhai leaves out the call that we made.
+                    error.stack.push(Frame { function: name.to_owned(), position: None });
+                    Err(Thrown::Error(error))
+                }
+                thrown @ Thrown::Response(_) => Err(thrown),
+            },
+        }
+    }
+
+    /// Runs a file that has no function for HTTP: its value is the answer.
+    fn body(&self, request: Request) -> Result<Response, Thrown> {
+        let mut scope = Scope::new();
+        scope.push_constant("req", Req::new(request));
+        match self.engine.eval_ast_with_scope::<Dynamic>(&mut scope, &self.ast) {
+            Ok(value) => self.answer(value),
+            Err(error) => Err(describe(error, &self.entry)),
+        }
+    }
+
+    /// Makes an answer of what a handler returned.
+    fn answer(&self, value: Dynamic) -> Result<Response, Thrown> {
+        let value = value.flatten();
+        if value.is_unit() {
+            return Ok(response::Response::empty(204).finish());
+        }
+        let value = match value.try_cast_result::<response::Response>() {
+            Ok(response) => return Ok(response.finish()),
+            Err(value) => value,
+        };
+        if value.is_string() {
+            return Ok(response::Response::text(value.cast()).finish());
+        }
+        if value.is_blob() {
+            return Ok(response::Response::bytes(value.cast()).finish());
+        }
+        response::Response::json(&value)
+            .map(response::Response::finish)
+            .map_err(|error| describe(error, &self.entry))
+    }
+}
+
+/// The functions of the entry script that can be handlers, in its order.
+fn functions_of(ast: &AST) -> Vec<Function> {
+    let mut found: Vec<_> = ast
+        .iter_fn_def()
+        .filter(|function| {
+            function.access == FnAccess::Public
+                && function.this_type.is_none()
+                && !function.name.starts_with("anon$")
+        })
+        .collect();
+    found.sort_by_key(|function| function.body.start_position());
+    let mut functions: Vec<Function> = Vec::new();
+    for definition in found {
+        let index = functions.iter().position(|f| f.name == definition.name.as_str());
+        let index = index.unwrap_or_else(|| {
+            let name = definition.name.to_string();
+            functions.push(Function { name, takes_none: false, takes_one: false });
+            functions.len() - 1
+        });
+        if let Some(function) = functions.get_mut(index) {
+            match definition.params.len() {
+                0 => function.takes_none = true,
+                1 => function.takes_one = true,
+                _ => {}
+            }
+        }
+    }
+    functions
+}
+
+/// The value of `Allow`, or `None` if the file has no function for HTTP.
+fn allow(functions: &[Function]) -> Option<String> {
+    let has = |name: &str| functions.iter().any(|function| function.name == name);
+    let mut methods: Vec<String> = METHODS
+        .into_iter()
+        .filter(|method| has(method) || (*method == "head" && has("get")) || *method == "options")
+        .map(str::to_ascii_uppercase)
+        .collect();
+    if !has("options") {
+        methods.retain(|method| method != "OPTIONS");
+    }
+    if methods.is_empty() && !has("handle") {
+        return None;
+    }
+    Some(methods.join(", "))
+}
+
+/// What a named event's handler is called with: its fields and its name.
+fn argument_of(event: NamedEvent) -> Result<Dynamic, Thrown> {
+    let fields = json::parse("event", "invalid_event", event.fields.as_bytes())
+        .map_err(|error| describe(error, ""))?;
+    let Some(mut map) = fields.try_cast::<rhai::Map>() else {
+        return Err(failure("the event's fields are not an object".to_owned()));
+    };
+    map.insert("service".into(), event.service.into());
+    map.insert("name".into(), event.name.into());
+    Ok(map.into())
+}
+
+fn failure(message: String) -> Thrown {
+    Thrown::Error(ScriptError { message, ..ScriptError::default() })
+}

@@ -1,0 +1,132 @@
+//! What scripts can call: the table of `::` namespaces, and the trait through
+//! which they reach the outside.
+//!
+//! # Conventions
+//!
+//! - Absence is `()`; failure throws `#{ code, message, service }` ([`throw`]).
+//! - Options are a last map argument; an unknown one throws
+//!   ([`options::Options`]).
+//! - Times are integers in Unix milliseconds, durations are in seconds.
+//! - A namespace that needs something of the host asks [`Context::host`] for it,
+//!   which throws `not_available` while the program is being loaded: a memory
+//!   image must not hold what only one invocation may know.
+
+pub mod app;
+pub mod context;
+pub mod html;
+pub mod json;
+pub mod kv;
+pub mod log;
+pub mod options;
+pub mod random;
+pub mod register;
+pub mod req;
+pub mod response;
+pub mod time;
+
+use rhai::{Dynamic, EvalAltResult, ImmutableString, Map};
+
+pub use context::{Context, Shared};
+pub use register::{Registrar, Registration};
+
+/// What a function of the SDK returns.
+pub(crate) type Result<T> = std::result::Result<T, Box<EvalAltResult>>;
+
+/// One `::` namespace: a row of the table.
+#[derive(Clone, Copy)]
+pub struct Namespace {
+    /// What stands before the `::`.
+    pub name: &'static str,
+    /// What it is for, in one sentence.
+    pub doc: &'static str,
+    /// Registers its functions, and the types that they return.
+    pub register: fn(&mut Registrar<'_>, &Shared),
+}
+
+/// Every namespace there is, in the order of the reference.
+pub const NAMESPACES: &[Namespace] = &[
+    kv::NAMESPACE,
+    log::NAMESPACE,
+    response::NAMESPACE,
+    req::NAMESPACE,
+    json::NAMESPACE,
+    html::NAMESPACE,
+    time::NAMESPACE,
+    random::NAMESPACE,
+    app::NAMESPACE,
+];
+
+/// What the SDK needs of the outside: on wasm the WIT imports, in tests a fake.
+///
+/// A method that fails returns what the script may catch. What it may not catch
+/// ends the invocation and never returns here.
+pub trait Host {
+    /// The entry's value as JSON; `None` if there is no such entry.
+    fn kv_get(
+        &self,
+        collection: &str,
+        key: &str,
+    ) -> std::result::Result<Option<String>, kv::Error>;
+
+    /// Writes an entry; with `ttl_s` it ceases to exist after that many seconds.
+    fn kv_set(
+        &self,
+        collection: &str,
+        key: &str,
+        value: &str,
+        ttl_s: Option<u64>,
+    ) -> std::result::Result<(), kv::Error>;
+
+    /// Deletes an entry and tells whether there was one.
+    fn kv_delete(&self, collection: &str, key: &str) -> std::result::Result<bool, kv::Error>;
+
+    /// Entries whose key starts with `prefix` and comes after `after`, at most
+    /// `limit` of them.
+    fn kv_list(
+        &self,
+        collection: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> std::result::Result<kv::Page, kv::Error>;
+
+    /// How many entries the collection has.
+    fn kv_count(&self, collection: &str) -> std::result::Result<u64, kv::Error>;
+
+    /// Deletes every entry of the collection.
+    fn kv_clear(&self, collection: &str) -> std::result::Result<(), kv::Error>;
+
+    /// Writes a line of the invocation's log; `fields` is a JSON object.
+    fn log(&self, level: log::Level, message: &str, fields: Option<&str>);
+}
+
+/// The error that a script catches as `#{ code, message, service }`.
+pub(crate) fn throw(
+    service: &'static str,
+    code: &'static str,
+    message: impl Into<ImmutableString>,
+) -> Box<EvalAltResult> {
+    let map = Map::from([
+        ("code".into(), code.into()),
+        ("message".into(), Dynamic::from(message.into())),
+        ("service".into(), service.into()),
+    ]);
+    EvalAltResult::ErrorRuntime(map.into(), rhai::Position::NONE).into()
+}
+
+/// What scripts call a value's type: Rhai's own names are Rust's.
+pub(crate) fn type_name(value: &Dynamic) -> &str {
+    friendly_type_name(value.type_name())
+}
+
+/// [`type_name`] of the name of a Rust type.
+pub(crate) fn friendly_type_name(rust: &str) -> &str {
+    match rust {
+        "i64" => "int",
+        "f64" => "float",
+        "string" | "alloc::string::String" => "string",
+        "rhai::types::immutable_string::ImmutableString" => "string",
+        "Fn" => "function",
+        name => name.rsplit("::").next().unwrap_or(name),
+    }
+}

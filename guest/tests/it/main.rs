@@ -1,0 +1,1 @@
+//! What scripts can do, run natively against a fake host.
