@@ -1,1 +1,20 @@
+//! The policy of running a handler: who may run now, what its writes become,
+//! how often it is tried, and what is remembered of it.
+//!
+//! An invocation passes through these, in this order:
+//!
+//! 1. [`gate`]: the app's turn, then the instance's; both with a bounded queue.
+//! 2. [`unit_of_work`]: reads from the store, writes into a write-set.
+//! 3. [`executor`]: runs it in the sandbox, commits the write-set, runs it again
+//!    after a conflict.
+//! 4. [`recorder`]: its execution and its log lines, stored in batches after
+//!    the client has its answer.
 
+pub mod executor;
+pub mod gate;
+pub mod recorder;
+pub mod unit_of_work;
+
+pub use executor::{Executed, Executor, Task};
+pub use gate::{ExecutionGate, Refused};
+pub use recorder::{Recorder, Record};

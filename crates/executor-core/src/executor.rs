@@ -1,0 +1,345 @@
+//! The executor: one task in, one committed outcome out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use picloud_shared::kv::KvStore;
+use picloud_shared::{
+    AppId, AppSlug, Clock, Event, Execution, ExecutionId, Handler, Invocation, Level, Limits, Log,
+    LogLine, Outcome, Program, ReleaseNumber, Sandbox, ScriptError, Services, StoreError, Usage,
+};
+use tokio::sync::RwLock;
+
+use crate::gate::{ExecutionGate, Refused};
+use crate::recorder::{Record, Recorder};
+use crate::unit_of_work::{Quota, UnitOfWork};
+
+/// Runs of one invocation, the first included.
+const MAX_ATTEMPTS: u32 = 6;
+
+/// What is to be run.
+#[derive(Clone)]
+pub struct Task {
+    pub app: AppId,
+    pub slug: AppSlug,
+    pub release: ReleaseNumber,
+    pub program: Arc<Program>,
+    pub handler: Handler,
+    pub event: Event,
+    pub limits: Arc<Limits>,
+    /// `GET /path`, for the record.
+    pub cause: String,
+}
+
+/// What came of it. Whatever a handler that answered has written is durable.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    pub id: ExecutionId,
+    pub outcome: Outcome,
+    pub usage: Usage,
+    pub attempts: u32,
+}
+
+/// Runs handlers under admission, in a unit of work, with a record of each.
+pub struct Executor {
+    sandbox: Arc<dyn Sandbox>,
+    kv: Arc<dyn KvStore>,
+    clock: Arc<dyn Clock>,
+    recorder: Recorder,
+    gate: ExecutionGate,
+    apps: Mutex<HashMap<AppId, Arc<AppState>>>,
+}
+
+/// What the executor remembers of an app between invocations.
+#[derive(Default)]
+struct AppState {
+    /// First attempts share it while they commit; a repeated attempt has it to
+    /// itself from its first read to the end of its commit, so on one node it
+    /// cannot conflict again. It runs no longer than its fuel lasts, and only
+    /// commits of the same app wait for it.
+    commits: RwLock<()>,
+    /// Bytes of KV after the last commit.
+    kv_bytes: Mutex<Option<u64>>,
+}
+
+impl Executor {
+    /// `concurrency` is the instance's limit of invocations at one time.
+    #[must_use]
+    pub fn new(
+        sandbox: Arc<dyn Sandbox>,
+        kv: Arc<dyn KvStore>,
+        clock: Arc<dyn Clock>,
+        recorder: Recorder,
+        concurrency: usize,
+    ) -> Self {
+        let gate = ExecutionGate::new(concurrency);
+        Self { sandbox, kv, clock, recorder, gate, apps: Mutex::default() }
+    }
+
+    /// Runs a task to its end, or refuses it when there is no room.
+    ///
+    /// Dropping the future abandons the invocation: nothing is written unless
+    /// its commit had begun, which then ends one way or the other. The record
+    /// says `cancelled`.
+    ///
+    /// # Errors
+    /// [`Refused`], before anything has run.
+    pub async fn execute(&self, task: Task) -> Result<Executed, Refused> {
+        let _permit = self.gate.admit(task.app, task.limits.concurrency).await?;
+        let now_ms = self.clock.now_ms();
+        let mut run = Run {
+            executor: self,
+            app: self.app(task.app),
+            id: ExecutionId::new(now_ms, rand::random()),
+            started_at_ms: now_ms,
+            started: Instant::now(),
+            log: Arc::new(InvocationLog::new(Arc::clone(&self.clock))),
+            usage: Usage::default(),
+            attempts: 0,
+            outcome: None,
+            task,
+        };
+        let outcome = run.attempts().await;
+        Ok(run.finish(outcome))
+    }
+
+    /// How many invocations run now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.gate.running()
+    }
+
+    /// Forgets an app that was deleted.
+    pub fn forget(&self, app: AppId) {
+        self.gate.forget(app);
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner).remove(&app);
+    }
+
+    fn app(&self, app: AppId) -> Arc<AppState> {
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(apps.entry(app).or_default())
+    }
+}
+
+/// An invocation under way. However it ends, dropping it leaves a record.
+struct Run<'a> {
+    executor: &'a Executor,
+    app: Arc<AppState>,
+    task: Task,
+    id: ExecutionId,
+    started_at_ms: u64,
+    started: Instant,
+    log: Arc<InvocationLog>,
+    usage: Usage,
+    attempts: u32,
+    /// Code, status and error for the record; `None` while it runs.
+    outcome: Option<(&'static str, Option<u16>, Option<ScriptError>)>,
+}
+
+impl Run<'_> {
+    async fn attempts(&mut self) -> Outcome {
+        let app = Arc::clone(&self.app);
+        let deadline = self.started + self.wall_clock();
+        loop {
+            self.attempts += 1;
+            let exclusive = match self.attempts {
+                1 => None,
+                _ => Some(app.commits.write().await),
+            };
+            let outcome = self.attempt(deadline, exclusive.is_some()).await;
+            if outcome != Outcome::Conflict || self.attempts == MAX_ATTEMPTS {
+                return outcome;
+            }
+            drop(exclusive);
+            metrics::counter!("picloud_execution_retries_total").increment(1);
+            if self.attempts > 1 {
+                // Another node is at it; do not meet it again in step.
+                let jitter = rand::random_range(0..10 << self.attempts);
+                tokio::time::sleep(Duration::from_millis(jitter)).await;
+            }
+        }
+    }
+
+    fn wall_clock(&self) -> Duration {
+        Duration::from_millis(match self.task.event {
+            Event::Http(_) => self.task.limits.http_ms,
+            Event::Named(_) => self.task.limits.event_ms,
+        })
+    }
+
+    /// One run in the sandbox, and its commit if it answered.
+    async fn attempt(&mut self, deadline: Instant, exclusive: bool) -> Outcome {
+        let Executor { sandbox, kv, .. } = self.executor;
+        let Task { app, limits, .. } = &self.task;
+        self.log.clear();
+        let quota = Quota { max_bytes: limits.kv_bytes, used_bytes: self.known_kv_bytes() };
+        let unit = Arc::new(UnitOfWork::new(
+            *app,
+            Arc::clone(kv),
+            self.started_at_ms,
+            limits,
+            quota,
+        ));
+        let services = Services { kv: Arc::clone(&unit) as _, log: Arc::clone(&self.log) as _ };
+        let invocation = Invocation {
+            id: self.id,
+            app: self.task.slug.clone(),
+            release: self.task.release,
+            now_ms: self.started_at_ms,
+            seed: rand::random(),
+            function: self.task.handler.function.clone(),
+        };
+        let finished = sandbox
+            .invoke(
+                &self.task.program,
+                invocation,
+                self.task.event.clone(),
+                services,
+                limits,
+                deadline.saturating_duration_since(Instant::now()),
+            )
+            .await;
+        self.usage.add(&finished.usage);
+        match finished.outcome {
+            Outcome::Ok(response) => match self.commit(&unit, exclusive).await {
+                Ok(()) => Outcome::Ok(response),
+                Err(error) => commit_outcome(error),
+            },
+            failed => failed,
+        }
+    }
+
+    async fn commit(&self, unit: &UnitOfWork, exclusive: bool) -> Result<(), StoreError> {
+        let write_set = unit.write_set();
+        if write_set.is_empty() {
+            return Ok(());
+        }
+        let _shared = if exclusive { None } else { Some(self.app.commits.read().await) };
+        let Task { app, limits, .. } = &self.task;
+        let now_ms = self.executor.clock.now_ms();
+        let used = self.executor.kv.commit(*app, write_set, limits.kv_bytes, now_ms).await?;
+        *self.app.kv_bytes.lock().unwrap_or_else(PoisonError::into_inner) = Some(used);
+        Ok(())
+    }
+
+    fn known_kv_bytes(&self) -> Option<u64> {
+        *self.app.kv_bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finish(mut self, outcome: Outcome) -> Executed {
+        let (status, error) = match &outcome {
+            Outcome::Ok(response) => (Some(response.status), None),
+            Outcome::ScriptError(error) => (None, Some(error.clone())),
+            Outcome::BudgetExceeded(budget) => {
+                (None, Some(ScriptError::new(format!("the budget of {budget} is used up"))))
+            }
+            Outcome::HostFault(cause) => {
+                tracing::error!(
+                    app = %self.task.slug,
+                    execution = %self.id,
+                    cause,
+                    "an invocation failed through no fault of its script"
+                );
+                (None, Some(ScriptError::new("PiCloud failed; see the server's log")))
+            }
+            _ => (None, None),
+        };
+        let status = matches!(self.task.event, Event::Http(_))
+            .then(|| status.unwrap_or_else(|| failure_status(&outcome)));
+        self.outcome = Some((outcome.code(), status, error));
+        Executed { id: self.id, outcome, usage: self.usage, attempts: self.attempts }
+    }
+}
+
+/// The HTTP status that a client gets for a handler that did not answer.
+#[must_use]
+pub fn failure_status(outcome: &Outcome) -> u16 {
+    match outcome {
+        Outcome::Ok(response) => response.status,
+        Outcome::TimedOut => 504,
+        Outcome::Conflict => 409,
+        Outcome::ScriptError(_)
+        | Outcome::OutOfFuel
+        | Outcome::OutOfMemory
+        | Outcome::BudgetExceeded(_)
+        | Outcome::HostFault(_) => 500,
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        let (outcome, status, error) = self.outcome.take().unwrap_or(("cancelled", None, None));
+        let elapsed = self.started.elapsed();
+        metrics::counter!("picloud_executions_total", "outcome" => outcome).increment(1);
+        metrics::counter!("picloud_fuel_total").increment(self.usage.fuel);
+        metrics::histogram!("picloud_execution_seconds").record(elapsed);
+        let execution = Execution {
+            id: self.id,
+            app: self.task.app,
+            release: self.task.release,
+            handler: self.task.handler.to_string(),
+            cause: std::mem::take(&mut self.task.cause),
+            started_at_ms: self.started_at_ms,
+            duration_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+            outcome: outcome.to_owned(),
+            status,
+            error,
+            usage: self.usage,
+            attempts: self.attempts,
+        };
+        let lines = self.log.take(self.task.app, self.id);
+        self.executor.recorder.record(Record { execution, lines });
+    }
+}
+
+fn commit_outcome(error: StoreError) -> Outcome {
+    match error {
+        StoreError::Conflict => Outcome::Conflict,
+        StoreError::QuotaExceeded => Outcome::ScriptError(ScriptError {
+            code: Some("quota_exceeded".to_owned()),
+            ..ScriptError::new("the app's KV storage quota is used up; nothing was written")
+        }),
+        StoreError::Unavailable(source) => {
+            Outcome::HostFault(format!("the commit failed: {source}"))
+        }
+    }
+}
+
+/// The lines of one invocation, kept until it ends.
+struct InvocationLog {
+    clock: Arc<dyn Clock>,
+    lines: Mutex<Vec<(u64, Level, String, Option<String>)>>,
+}
+
+impl InvocationLog {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, lines: Mutex::default() }
+    }
+
+    /// A repeated attempt starts its log afresh.
+    fn clear(&self) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn take(&self, app: AppId, execution: ExecutionId) -> Vec<LogLine> {
+        let lines = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
+        let line = |(at_ms, level, message, fields)| LogLine {
+            seq: 0,
+            app,
+            execution,
+            at_ms,
+            level,
+            message,
+            fields,
+        };
+        lines.into_iter().map(line).collect()
+    }
+}
+
+impl Log for InvocationLog {
+    fn write(&self, level: Level, message: String, fields: Option<String>) {
+        let line = (self.clock.now_ms(), level, message, fields);
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}

@@ -1,0 +1,105 @@
+//! The recorder: executions and log lines, stored in batches off the request's
+//! path, and shown live to whoever follows.
+
+use std::sync::Arc;
+
+use picloud_shared::{Execution, ExecutionStore, LogLine};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// Records that may wait to be stored. Beyond that they are dropped and
+/// counted: an invocation never waits for its own record.
+const QUEUE: usize = 16_384;
+/// Records stored in one transaction.
+const BATCH: usize = 1_024;
+/// Records that a slow follower may lag behind.
+const LIVE: usize = 256;
+
+/// One invocation's record with its log lines.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub execution: Execution,
+    pub lines: Vec<LogLine>,
+}
+
+enum Message {
+    Record(Arc<Record>),
+    /// Answered when all that came before is stored.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Takes records, stores them, shows them.
+#[derive(Clone)]
+pub struct Recorder {
+    queue: mpsc::Sender<Message>,
+    live: broadcast::Sender<Arc<Record>>,
+}
+
+impl Recorder {
+    /// Starts the task that stores. It ends when the last clone of the recorder
+    /// is gone and everything is stored; await the handle at shutdown.
+    #[must_use]
+    pub fn start(store: Arc<dyn ExecutionStore>) -> (Self, tokio::task::JoinHandle<()>) {
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let (live, _) = broadcast::channel(LIVE);
+        (Self { queue, live }, tokio::spawn(store_batches(store, messages)))
+    }
+
+    /// Hands a record over. Never waits.
+    pub fn record(&self, record: Record) {
+        let record = Arc::new(record);
+        if self.live.receiver_count() > 0 {
+            // An error means that the last follower has just left.
+            let _ = self.live.send(Arc::clone(&record));
+        }
+        if self.queue.try_send(Message::Record(record)).is_err() {
+            metrics::counter!("picloud_records_dropped_total").increment(1);
+        }
+    }
+
+    /// Waits until all records handed over so far are stored, so that whoever
+    /// lists executions sees the one that just answered.
+    pub async fn flush(&self) {
+        let (done, stored) = oneshot::channel();
+        if self.queue.send(Message::Flush(done)).await.is_ok() {
+            let _ = stored.await;
+        }
+    }
+
+    /// Records from now on, as they come in.
+    #[must_use]
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Record>> {
+        self.live.subscribe()
+    }
+}
+
+async fn store_batches(store: Arc<dyn ExecutionStore>, mut messages: mpsc::Receiver<Message>) {
+    let mut received = Vec::with_capacity(BATCH);
+    // While one batch is being written the next one gathers.
+    while messages.recv_many(&mut received, BATCH).await > 0 {
+        let (mut executions, mut lines, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        for message in received.drain(..) {
+            match message {
+                Message::Record(record) => {
+                    // A follower may still hold it; usually nobody does.
+                    let Record { execution, lines: own } = Arc::unwrap_or_clone(record);
+                    executions.push(execution);
+                    lines.extend(own);
+                }
+                Message::Flush(done) => waiting.push(done),
+            }
+        }
+        if !executions.is_empty()
+            && let Err(error) = store.record(&executions, &lines).await
+        {
+            metrics::counter!("picloud_records_dropped_total").increment(executions.len() as u64);
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                records = executions.len(),
+                "execution records could not be stored"
+            );
+        }
+        for done in waiting {
+            let _ = done.send(());
+        }
+    }
+}
