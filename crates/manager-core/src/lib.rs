@@ -1,1 +1,13 @@
+//! The control plane's rules: which apps there are, and which releases may run.
+//!
+//! [`Manager`] decides; the stores and the sandbox behind the ports of
+//! `picloud-shared` act. Scripts are never parsed here: even to find a syntax
+//! error in one, it is compiled inside the sandbox.
 
+pub mod archive;
+mod error;
+mod manager;
+pub mod path;
+
+pub use error::{Error, Issue};
+pub use manager::{Deployed, Manager, ReleaseCaps, RouteSummary, Upload};

@@ -1,0 +1,119 @@
+//! What the control plane answers when it refuses.
+
+use std::fmt;
+
+use picloud_shared::{AppSlug, ReleaseNumber, ScriptError, StoreError};
+use serde::Serialize;
+
+/// Why the control plane did not do as it was asked. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no app {0}")]
+    AppNotFound(AppSlug),
+    #[error("there is no release {0}")]
+    ReleaseNotFound(ReleaseNumber),
+    #[error("the active release has no file {0}")]
+    FileNotFound(String),
+    #[error("{path:?} is no path of a file: it {reason}")]
+    InvalidPath { path: String, reason: &'static str },
+    #[error("the archive cannot be read: {0}")]
+    InvalidArchive(String),
+    #[error("a release may have {max_bytes} bytes")]
+    ReleaseTooLarge { max_bytes: u64 },
+    #[error("a release may have {max_files} files")]
+    TooManyFiles { max_files: u64 },
+    /// The files contradict the rules; at least one issue.
+    #[error("{}", .0.first().map_or_else(String::new, ToString::to_string))]
+    Rejected(Vec<Issue>),
+    #[error("others keep deploying to this app; try again")]
+    Conflict,
+    #[error("the storage quota is used up")]
+    QuotaExceeded,
+    #[error("the database is unavailable")]
+    Unavailable(#[source] StoreError),
+    /// The sandbox failed, not the script. The text is for the operator's log.
+    #[error("the sandbox failed")]
+    HostFault(String),
+}
+
+impl Error {
+    /// The stable code under which it is reported.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::AppNotFound(_) | Self::ReleaseNotFound(_) | Self::FileNotFound(_) => "not_found",
+            Self::InvalidPath { .. } => "invalid_path",
+            Self::InvalidArchive(_) => "invalid_archive",
+            Self::ReleaseTooLarge { .. } => "release_too_large",
+            Self::TooManyFiles { .. } => "too_many_files",
+            Self::Rejected(issues) => {
+                issues.first().map_or("syntax_error", |issue| issue.code.as_str())
+            }
+            Self::Conflict => "conflict",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Unavailable(_) => "unavailable",
+            Self::HostFault(_) => "host_fault",
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::Conflict,
+            StoreError::QuotaExceeded => Self::QuotaExceeded,
+            StoreError::Unavailable(_) => Self::Unavailable(error),
+        }
+    }
+}
+
+/// One thing that is wrong with a release's files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Issue {
+    /// `syntax_error`, `invalid_manifest`, `route_conflict`, …
+    pub code: String,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Counted from 1, as is `column`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// The line with a caret under the column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
+}
+
+impl Issue {
+    /// An issue out of a script's error; `source` gives the text of a file.
+    pub(crate) fn new<'a>(
+        error: ScriptError,
+        source: impl FnOnce(&str) -> Option<std::borrow::Cow<'a, str>>,
+    ) -> Self {
+        let position = error.position;
+        let excerpt = position
+            .as_ref()
+            .and_then(|position| picloud_shared::excerpt(&source(&position.file)?, position));
+        Self {
+            code: error.code.unwrap_or_else(|| "syntax_error".to_owned()),
+            message: error.message,
+            line: position.as_ref().map(|position| position.line),
+            column: position.as_ref().map(|position| position.column),
+            file: position.map(|position| position.file),
+            excerpt,
+        }
+    }
+}
+
+impl fmt::Display for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}:")?;
+        }
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, "{}{}", if self.file.is_some() { " " } else { "" }, self.message)
+    }
+}

@@ -1,0 +1,126 @@
+//! Apps and their releases.
+
+mod deploy;
+mod review;
+
+use std::sync::Arc;
+
+use picloud_shared::{
+    App, AppSlug, AppStore, Clock, LimitOverrides, Limits, Release, ReleaseNumber, ReleaseStore,
+    Sandbox, StoreError,
+};
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::Error;
+
+pub use deploy::{Deployed, RouteSummary, Upload};
+
+/// Programs that are compiled for deploys at one time, so that deploying
+/// leaves the machine to those who are being served.
+const COMPILES: usize = 2;
+
+/// What one release may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReleaseCaps {
+    /// Sum of the files' sizes.
+    pub bytes: u64,
+    pub files: u64,
+}
+
+impl Default for ReleaseCaps {
+    fn default() -> Self {
+        Self { bytes: 10 << 20, files: 1_000 }
+    }
+}
+
+/// Who decides about apps and releases. An installation has one, whose callers
+/// have already been found to be allowed what they ask.
+///
+/// After a success that changes an app, whoever caches apps has to be told.
+pub struct Manager {
+    apps: Arc<dyn AppStore>,
+    releases: Arc<dyn ReleaseStore>,
+    sandbox: Arc<dyn Sandbox>,
+    clock: Arc<dyn Clock>,
+    caps: ReleaseCaps,
+    defaults: Limits,
+    compiles: Semaphore,
+    storing: Mutex<()>,
+}
+
+impl Manager {
+    /// `defaults` are the limits of an app that has none of its own.
+    #[must_use]
+    pub fn new(
+        apps: Arc<dyn AppStore>,
+        releases: Arc<dyn ReleaseStore>,
+        sandbox: Arc<dyn Sandbox>,
+        clock: Arc<dyn Clock>,
+        caps: ReleaseCaps,
+        defaults: Limits,
+    ) -> Self {
+        Self {
+            apps,
+            releases,
+            sandbox,
+            clock,
+            caps,
+            defaults,
+            compiles: Semaphore::new(COMPILES),
+            storing: Mutex::new(()),
+        }
+    }
+
+    #[must_use]
+    pub fn caps(&self) -> &ReleaseCaps {
+        &self.caps
+    }
+
+    /// Makes the app if there is none of this name, and tells whether it did.
+    pub async fn ensure_app(&self, slug: &AppSlug) -> Result<(App, bool), Error> {
+        loop {
+            if let Some(app) = self.apps.find(slug).await? {
+                return Ok((app, false));
+            }
+            match self.apps.create(slug, self.clock.now_ms()).await {
+                Ok(app) => return Ok((app, true)),
+                // Somebody else made it since: find it.
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub async fn app(&self, slug: &AppSlug) -> Result<App, Error> {
+        self.apps.find(slug).await?.ok_or_else(|| Error::AppNotFound(slug.clone()))
+    }
+
+    /// Up to `limit` apps in the order of their names, from the first after `after`.
+    pub async fn apps(&self, after: Option<&AppSlug>, limit: u32) -> Result<Vec<App>, Error> {
+        Ok(self.apps.list(after, limit).await?)
+    }
+
+    /// Deletes the app with everything that it owns.
+    pub async fn delete_app(&self, slug: &AppSlug) -> Result<(), Error> {
+        let app = self.app(slug).await?;
+        if self.apps.delete(app.id).await? { Ok(()) } else { Err(Error::AppNotFound(slug.clone())) }
+    }
+
+    /// Replaces the app's departures from the default limits.
+    pub async fn set_limits(&self, slug: &AppSlug, limits: LimitOverrides) -> Result<App, Error> {
+        let app = self.app(slug).await?;
+        self.apps.set_limits(app.id, &limits).await?;
+        Ok(App { limits, ..app })
+    }
+
+    /// Up to `limit` releases, newest first, from the first below `before`.
+    pub async fn releases(
+        &self,
+        slug: &AppSlug,
+        before: Option<ReleaseNumber>,
+        limit: u32,
+    ) -> Result<Vec<Release>, Error> {
+        let app = self.app(slug).await?;
+        Ok(self.releases.list(app.id, before, limit).await?)
+    }
+}

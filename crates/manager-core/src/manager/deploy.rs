@@ -1,0 +1,153 @@
+//! How a release comes to be the active one.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use picloud_shared::routes::Method;
+use picloud_shared::{AppSlug, NewRelease, Release, ReleaseNumber, Route, StoreError};
+use serde::Serialize;
+
+use super::Manager;
+use super::review::Review;
+use crate::{Error, path};
+
+/// Times that a change of one file is tried when others deploy meanwhile.
+const ATTEMPTS: usize = 20;
+
+/// What is deployed.
+#[derive(Clone, Debug)]
+pub enum Upload {
+    /// All files of the new release.
+    Files(BTreeMap<String, Bytes>),
+    /// The active release with one file changed, or removed where there are no
+    /// contents.
+    Patch { path: String, contents: Option<Bytes> },
+}
+
+/// A release that answers requests from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Deployed {
+    pub release: Release,
+    pub routes: Vec<RouteSummary>,
+    /// What is not wrong and yet perhaps not meant.
+    pub warnings: Vec<String>,
+}
+
+/// A route as people are shown it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RouteSummary {
+    /// Empty for every method.
+    pub methods: Vec<Method>,
+    pub path: String,
+    pub handler: String,
+}
+
+impl Manager {
+    /// Stores a new release of the app and makes it the active one, if
+    /// everything in it is right: routes, manifest, and every script that a
+    /// handler names, compiled in the sandbox. Otherwise nothing changes.
+    ///
+    /// `note` says where it comes from.
+    pub async fn deploy(
+        &self,
+        slug: &AppSlug,
+        upload: Upload,
+        note: &str,
+    ) -> Result<Deployed, Error> {
+        if let Upload::Patch { path, .. } = &upload {
+            path::check(path)?;
+        }
+        for _ in 0..ATTEMPTS {
+            match self.attempt(slug, &upload, note).await {
+                Err(Error::Conflict) => {}
+                result => return result,
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    /// Makes an earlier release the active one again, if it can still run.
+    pub async fn rollback(&self, slug: &AppSlug, number: ReleaseNumber) -> Result<Deployed, Error> {
+        let app = self.app(slug).await?;
+        let Some(release) = self.releases.find(app.id, number).await? else {
+            return Err(Error::ReleaseNotFound(number));
+        };
+        let files = self.releases.contents(app.id, number).await?;
+        let review = self.review(&app, &files).await?;
+        if !self.releases.activate(app.id, number).await? {
+            return Err(Error::ReleaseNotFound(number));
+        }
+        Ok(deployed(release, review))
+    }
+
+    async fn attempt(
+        &self,
+        slug: &AppSlug,
+        upload: &Upload,
+        note: &str,
+    ) -> Result<Deployed, Error> {
+        let app = self.app(slug).await?;
+        let files = match upload {
+            Upload::Files(files) => files.clone(),
+            Upload::Patch { path, contents } => {
+                let mut files = match app.active_release {
+                    Some(number) => self.releases.contents(app.id, number).await?,
+                    None => BTreeMap::new(),
+                };
+                match contents {
+                    Some(contents) => _ = files.insert(path.clone(), contents.clone()),
+                    None if files.remove(path).is_some() => {}
+                    None => return Err(Error::FileNotFound(path.clone())),
+                }
+                files
+            }
+        };
+        self.check_caps(&files)?;
+        let review = self.review(&app, &files).await?;
+
+        let is_patch = matches!(upload, Upload::Patch { .. });
+        let release = NewRelease {
+            note: note.to_owned(),
+            created_at_ms: self.clock.now_ms(),
+            files,
+            derived_from: app.active_release.filter(|_| is_patch),
+        };
+        // The store can tell that another release became active since, but not
+        // that a first one did; so only one release is stored at a time.
+        let _storing = self.storing.lock().await;
+        if is_patch && self.app(slug).await?.active_release != app.active_release {
+            return Err(StoreError::Conflict.into());
+        }
+        let release = self.releases.create(app.id, &release).await?;
+        Ok(deployed(release, review))
+    }
+
+    fn check_caps(&self, files: &BTreeMap<String, Bytes>) -> Result<(), Error> {
+        files.keys().try_for_each(|path| path::check(path))?;
+        if files.len() as u64 > self.caps.files {
+            return Err(Error::TooManyFiles { max_files: self.caps.files });
+        }
+        if files.values().map(|contents| contents.len() as u64).sum::<u64>() > self.caps.bytes {
+            return Err(Error::ReleaseTooLarge { max_bytes: self.caps.bytes });
+        }
+        Ok(())
+    }
+}
+
+fn deployed(release: Release, review: Review) -> Deployed {
+    let summary = |route: Route| RouteSummary {
+        methods: route.methods,
+        path: route.pattern.to_string(),
+        handler: route.handler.to_string(),
+    };
+    let statics = review.routes.statics.into_iter().map(|(path, handler)| RouteSummary {
+        methods: vec![Method::Get],
+        path,
+        handler,
+    });
+    Deployed {
+        release,
+        routes: review.routes.routes.into_iter().map(summary).chain(statics).collect(),
+        warnings: review.warnings,
+    }
+}

@@ -1,0 +1,133 @@
+//! Whether a release's files may run, and what to tell their author.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use picloud_shared::{
+    App, CompileError, Handler, Layout, Program, Routes, ScriptError, ScriptInfo, ScriptPath,
+    manifest,
+};
+
+use super::{COMPILES, Manager};
+use crate::{Error, Issue};
+
+/// Issues that are told at once; who has more starts with these.
+const MAX_ISSUES: usize = 50;
+
+/// What is to be said about files that may run.
+pub(super) struct Review {
+    pub(super) routes: Routes,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Manager {
+    /// Examines a release's files.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] with everything that is wrong with them.
+    pub(super) async fn review(
+        &self,
+        app: &App,
+        files: &BTreeMap<String, Bytes>,
+    ) -> Result<Review, Error> {
+        let layout = Layout::of(files).map_err(|errors| rejected(errors, files))?;
+        let infos = self.compile(&layout, files).await?;
+        let errors = missing_functions(&layout, &infos);
+        if !errors.is_empty() {
+            return Err(rejected(errors, files));
+        }
+        let warnings = self.warnings(app, &layout);
+        Ok(Review { routes: layout.routes, warnings })
+    }
+
+    /// Compiles every program of the release, in the sandbox.
+    async fn compile(
+        &self,
+        layout: &Layout,
+        files: &BTreeMap<String, Bytes>,
+    ) -> Result<BTreeMap<ScriptPath, ScriptInfo>, Error> {
+        let compile = |program: Arc<Program>| async move {
+            // Never refused: nobody closes the semaphore.
+            let _permit = self.compiles.acquire().await;
+            (program.entry().to_owned(), self.sandbox.compile(&program).await)
+        };
+        let mut compiled =
+            stream::iter(layout.programs().into_values()).map(compile).buffered(COMPILES);
+        let mut infos = BTreeMap::new();
+        let mut errors: Vec<ScriptError> = Vec::new();
+        while let Some((entry, result)) = compiled.next().await {
+            match result {
+                Ok(info) => _ = infos.insert(entry, info),
+                Err(CompileError::Script(more)) => {
+                    for error in more {
+                        // A library's mistake comes once per script that imports it.
+                        if !errors.contains(&error) {
+                            errors.push(error);
+                        }
+                    }
+                }
+                Err(error @ CompileError::TooLarge(_)) => errors.push(ScriptError {
+                    code: Some("script_too_large".to_owned()),
+                    ..ScriptError::new(format!("{entry}: {error}"))
+                }),
+                Err(CompileError::HostFault(reason)) => return Err(Error::HostFault(reason)),
+            }
+            if errors.len() >= MAX_ISSUES {
+                break;
+            }
+        }
+        if errors.is_empty() { Ok(infos) } else { Err(rejected(errors, files)) }
+    }
+
+    fn warnings(&self, app: &App, layout: &Layout) -> Vec<String> {
+        let Layout { manifest, routes, .. } = layout;
+        let mut warnings: Vec<String> = manifest
+            .not_in_effect()
+            .into_iter()
+            .map(|section| {
+                format!("{}: [{section}] is not in effect in this version", manifest::FILE)
+            })
+            .collect();
+        if routes.routes.is_empty() && routes.statics.is_empty() {
+            warnings.push("nothing in this release answers a request".to_owned());
+        }
+        let allowed = self.defaults.with(&app.limits);
+        if allowed.lowered_by(&manifest.limits) != allowed.with(&manifest.limits) {
+            let file = manifest::FILE;
+            warnings.push(format!("{file}: [limits] can only lower the app's limits"));
+        }
+        warnings
+    }
+}
+
+/// Handlers that name a function which their script does not have.
+fn missing_functions(
+    layout: &Layout,
+    infos: &BTreeMap<ScriptPath, ScriptInfo>,
+) -> Vec<ScriptError> {
+    let error = |at: &manifest::HandlerAt| {
+        let Handler { script, function: Some(function) } = &at.handler else { return None };
+        let functions = &infos.get(script)?.functions;
+        if functions.contains(function) {
+            return None;
+        }
+        let known = match functions.as_slice() {
+            [] => "it has none".to_owned(),
+            known => format!("it has {}", known.join(", ")),
+        };
+        Some(ScriptError {
+            code: Some("invalid_manifest".to_owned()),
+            position: Some(at.position.clone()),
+            ..ScriptError::new(format!("{script} has no function {function}; {known}"))
+        })
+    };
+    layout.manifest.handlers().filter_map(error).collect()
+}
+
+fn rejected(errors: Vec<ScriptError>, files: &BTreeMap<String, Bytes>) -> Error {
+    let source = |file: &str| files.get(file).map(|bytes| String::from_utf8_lossy(bytes));
+    let issues = errors.into_iter().take(MAX_ISSUES).map(|error| Issue::new(error, source));
+    Error::Rejected(issues.collect())
+}

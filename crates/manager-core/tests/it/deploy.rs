@@ -1,0 +1,267 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::SeqCst;
+
+use bytes::Bytes;
+use picloud_manager_core::{Deployed, Error, Issue, Upload};
+use picloud_shared::{LimitOverrides, ReleaseNumber};
+use serde_json::json;
+
+use crate::fakes::{CAPS, World, files, remove, set, slug};
+
+async fn deploy(world: &World, upload: Upload) -> Result<Deployed, Error> {
+    world.manager.deploy(&slug("shop"), upload, "test").await
+}
+
+async fn issues(world: &World, upload: Upload) -> Vec<Issue> {
+    match deploy(world, upload).await {
+        Err(Error::Rejected(issues)) => issues,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_release_is_stored_and_answers() {
+    let world = World::new().await;
+    world.clock.0.store(7_000, SeqCst);
+    let upload = files(&[
+        ("index.rhai", "fn get(req) {}"),
+        ("api.rhai", "fn remove(req) {}"),
+        ("public/logo.svg", "<svg/>"),
+        (
+            "picloud.toml",
+            "[[routes]]\npath = '/items/{id}'\nmethods = ['DELETE']\nhandler = 'api.rhai#remove'",
+        ),
+    ]);
+    let deployed = deploy(&world, upload).await.unwrap();
+    assert_eq!(
+        serde_json::to_value(&deployed).unwrap(),
+        json!({
+            "release": { "number": 1, "created_at_ms": 7_000, "note": "test", "files": 4, "bytes": 117 },
+            "routes": [
+                { "methods": ["DELETE"], "path": "/items/{id}", "handler": "api.rhai#remove" },
+                { "methods": [], "path": "/api", "handler": "api.rhai" },
+                { "methods": [], "path": "/", "handler": "index.rhai" },
+                { "methods": ["GET"], "path": "/logo.svg", "handler": "public/logo.svg" },
+            ],
+            "warnings": [],
+        })
+    );
+    assert_eq!(world.active().await.unwrap().0, 1);
+}
+
+#[tokio::test]
+async fn a_patch_changes_one_file_of_the_active_release() {
+    let world = World::new().await;
+    deploy(&world, set("hello.rhai", "1")).await.unwrap();
+    deploy(&world, set("lib/a.rhai", "2")).await.unwrap();
+    let (number, names) = world.active().await.unwrap();
+    assert_eq!((number, names), (2, vec!["hello.rhai".to_owned(), "lib/a.rhai".to_owned()]));
+    deploy(&world, remove("lib/a.rhai")).await.unwrap();
+    assert_eq!(world.active().await.unwrap().1, ["hello.rhai"]);
+    let error = deploy(&world, remove("lib/a.rhai")).await.unwrap_err();
+    assert_eq!(error.to_string(), "the active release has no file lib/a.rhai");
+    assert_eq!(error.code(), "not_found");
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_the_previous_release_stays() {
+    let world = World::new().await;
+    deploy(&world, set("index.rhai", "good")).await.unwrap();
+    let before = world.active().await;
+    let manifest = "[[routes]]\npath = '/x'\nhandler = 'index.rhai#gett'";
+    for (upload, code) in [
+        (set("index.rhai", "a\nlet x = !!"), "syntax_error"),
+        (set("index.rhai", "(((("), "script_too_large"),
+        (files(&[("[a].rhai", ""), ("[b].rhai", "")]), "route_conflict"),
+        (set("[1].rhai", ""), "invalid_route"),
+        (set("picloud.toml", "nam = 'x'"), "invalid_manifest"),
+        (set("picloud.toml", manifest), "invalid_manifest"),
+        (set("../index.rhai", ""), "invalid_path"),
+        (files(&[("/index.rhai", "")]), "invalid_path"),
+        (remove("none"), "not_found"),
+        (set("big", &"x".repeat(2_001)), "release_too_large"),
+        (set("big", &"x".repeat(2_001 - 4)), "release_too_large"),
+        (
+            Upload::Files((0..=CAPS.files).map(|n| (n.to_string(), Bytes::new())).collect()),
+            "too_many_files",
+        ),
+        (
+            Upload::Files(BTreeMap::from([("a.rhai".to_owned(), Bytes::from_static(b"\xff"))])),
+            "not_utf8",
+        ),
+    ] {
+        let shown = format!("{upload:?}");
+        let error = deploy(&world, upload).await.expect_err(&shown);
+        assert_eq!(error.code(), code, "{shown}: {error}");
+        assert_eq!(world.active().await, before, "{shown}");
+    }
+    deploy(&world, set("big", &"x".repeat(2_000 - 4))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mistake_is_shown_where_it_is() {
+    let world = World::new().await;
+    let found =
+        issues(&world, files(&[("a.rhai", "let a = 1;\nlet b = !!;\n"), ("b.rhai", "!!")])).await;
+    assert_eq!(
+        serde_json::to_value(&found).unwrap(),
+        json!([
+            {
+                "code": "syntax_error", "message": "unexpected '!'",
+                "file": "a.rhai", "line": 2, "column": 9,
+                "excerpt": "  |\n2 | let b = !!;\n  |         ^",
+            },
+            {
+                "code": "syntax_error", "message": "unexpected '!'",
+                "file": "b.rhai", "line": 1, "column": 1,
+                "excerpt": "  |\n1 | !!\n  | ^",
+            },
+        ])
+    );
+    assert_eq!(found[0].to_string(), "a.rhai:2:9: unexpected '!'");
+
+    let manifest = "[[routes]]\npath = '/x'\nhandler = 'a.rhai#put'";
+    let found = issues(
+        &world,
+        files(&[("a.rhai", "fn get() {} fn post() {}"), ("picloud.toml", manifest)]),
+    )
+    .await;
+    assert_eq!(
+        found[0].to_string(),
+        "picloud.toml:3:11: a.rhai has no function put; it has get, post"
+    );
+    assert_eq!(
+        found[0].excerpt.as_deref(),
+        Some("  |\n3 | handler = 'a.rhai#put'\n  |           ^")
+    );
+}
+
+#[tokio::test]
+async fn a_librarys_mistake_is_told_once() {
+    let world = World::new().await;
+    let uses = "import \"lib/x\" as x;";
+    let found =
+        issues(&world, files(&[("a.rhai", uses), ("b.rhai", uses), ("lib/x.rhai", "!!")])).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].file.as_deref(), Some("lib/x.rhai"));
+}
+
+#[tokio::test]
+async fn issues_are_not_told_without_end() {
+    let world = World::new().await;
+    let found = issues(&world, set("a.rhai", &"!!\n".repeat(500))).await;
+    assert_eq!(found.len(), 50);
+}
+
+#[tokio::test]
+async fn what_is_perhaps_not_meant_is_a_warning() {
+    let world = World::new().await;
+    let limits = LimitOverrides { fuel: Some(100), ..LimitOverrides::default() };
+    world.manager.set_limits(&slug("shop"), limits).await.unwrap();
+    let manifest = "[limits]\nfuel = 101\n[egress]\nallow = ['example.org']";
+    let deployed = deploy(&world, files(&[("picloud.toml", manifest)])).await.unwrap();
+    assert_eq!(
+        deployed.warnings,
+        [
+            "picloud.toml: [egress] is not in effect in this version",
+            "nothing in this release answers a request",
+            "picloud.toml: [limits] can only lower the app's limits",
+        ]
+    );
+    let manifest = "[limits]\nfuel = 100";
+    let deployed =
+        deploy(&world, files(&[("a.rhai", ""), ("picloud.toml", manifest)])).await.unwrap();
+    assert!(deployed.warnings.is_empty(), "{:?}", deployed.warnings);
+}
+
+#[tokio::test]
+async fn patches_at_the_same_time_are_all_kept() {
+    let world = World::new().await;
+    let all: Vec<_> = (0..8)
+        .map(|number| {
+            let manager = world.manager.clone();
+            let upload = set(&format!("lib/{number}.rhai"), "1");
+            tokio::spawn(async move { manager.deploy(&slug("shop"), upload, "test").await })
+        })
+        .collect();
+    for one in all {
+        one.await.unwrap().unwrap();
+    }
+    let (number, names) = world.active().await.unwrap();
+    assert_eq!((number, names.len()), (8, 8));
+}
+
+#[tokio::test]
+async fn a_conflict_is_tried_again_and_at_last_told() {
+    let world = World::new().await;
+    world.store.conflicts.store(3, SeqCst);
+    deploy(&world, set("a.rhai", "1")).await.unwrap();
+    world.store.conflicts.store(1_000, SeqCst);
+    let error = deploy(&world, set("a.rhai", "2")).await.unwrap_err();
+    assert_eq!(error.code(), "conflict");
+    assert_eq!(world.active().await.unwrap().0, 1);
+}
+
+#[tokio::test]
+async fn deploys_leave_the_machine_to_others() {
+    let world = World::new().await;
+    let scripts: Vec<(String, String)> =
+        (0..9).map(|number| (format!("{number}.rhai"), "1".to_owned())).collect();
+    let scripts: Vec<_> =
+        scripts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let all: Vec<_> = (0..4)
+        .map(|_| {
+            let manager = world.manager.clone();
+            let upload = files(&scripts);
+            tokio::spawn(async move { manager.deploy(&slug("shop"), upload, "test").await })
+        })
+        .collect();
+    for one in all {
+        one.await.unwrap().unwrap();
+    }
+    assert_eq!(world.sandbox.most_running.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_failing_sandbox_is_not_the_scripts_fault() {
+    let world = World::new().await;
+    world.sandbox.broken.store(true, SeqCst);
+    let error = deploy(&world, set("a.rhai", "1")).await.unwrap_err();
+    assert_eq!(error.code(), "host_fault");
+    assert!(!error.to_string().contains("secret"), "{error}");
+    assert!(world.active().await.is_none());
+}
+
+#[tokio::test]
+async fn an_app_must_exist() {
+    let world = World::new().await;
+    let error = world.manager.deploy(&slug("none"), set("a.rhai", "1"), "test").await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no app none");
+}
+
+#[tokio::test]
+async fn an_earlier_release_comes_back() {
+    let world = World::new().await;
+    deploy(&world, set("a.rhai", "1")).await.unwrap();
+    deploy(&world, set("b.rhai", "2")).await.unwrap();
+    let back = world.manager.rollback(&slug("shop"), ReleaseNumber(1)).await.unwrap();
+    assert_eq!(back.release.number, ReleaseNumber(1));
+    assert_eq!(back.routes[0].path, "/a");
+    assert_eq!(world.active().await.unwrap().1, ["a.rhai"]);
+    // The next deploy takes a new number and starts from what is active.
+    deploy(&world, set("c.rhai", "3")).await.unwrap();
+    let (number, names) = world.active().await.unwrap();
+    assert_eq!((number, names), (3, vec!["a.rhai".to_owned(), "c.rhai".to_owned()]));
+    let error = world.manager.rollback(&slug("shop"), ReleaseNumber(9)).await.unwrap_err();
+    assert_eq!((error.code(), error.to_string().as_str()), ("not_found", "there is no release 9"));
+}
+
+#[tokio::test]
+async fn a_release_that_can_no_longer_run_does_not_come_back() {
+    let world = World::new().await;
+    deploy(&world, set("a.rhai", "1")).await.unwrap();
+    deploy(&world, set("a.rhai", "2")).await.unwrap();
+    world.sandbox.broken.store(true, SeqCst);
+    world.manager.rollback(&slug("shop"), ReleaseNumber(1)).await.unwrap_err();
+    assert_eq!(world.active().await.unwrap().0, 2);
+}

@@ -1,0 +1,6 @@
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
+
+mod apps;
+mod deploy;
+mod fakes;
