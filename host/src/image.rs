@@ -1,0 +1,122 @@
+//! A script's image: the guest's memory as it is once the script is parsed.
+
+mod cache;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use picloud_shared::{CompileError, Limits, Outcome, Program, ScriptInfo, Services};
+use wasmtime::component::{Component, Linker, WasmList};
+use wasmtime::{Engine, Module};
+
+pub(crate) use cache::ImageCache;
+
+use crate::component::{IMAGE_IMPORT, MEMORY_EXPORT, Memory, encode_bytes};
+use crate::invocation::{self, State};
+use crate::outcome;
+use crate::wit::bindings::{Script, ScriptPre};
+
+/// A program ready to run.
+pub(crate) struct Image {
+    pub(crate) script: ScriptPre<State>,
+    pub(crate) info: ScriptInfo,
+}
+
+/// Builds images: holds the code component and what is linked to all of them.
+pub(crate) struct ImageBuilder {
+    engine: Engine,
+    linker: Linker<State>,
+    code: Component,
+    base: ScriptPre<State>,
+    limits: Limits,
+    deadline: Duration,
+}
+
+impl ImageBuilder {
+    /// `limits` and `deadline` bound the parsing of one program.
+    pub(crate) fn new(
+        engine: Engine,
+        linker: Linker<State>,
+        code: Component,
+        base: &Memory,
+        limits: Limits,
+        deadline: Duration,
+    ) -> wasmtime::Result<Self> {
+        let base = pre_instantiate(&engine, &linker, &code, &base.encode())?;
+        Ok(Self { engine, linker, code, base, limits, deadline })
+    }
+
+    /// The guest before it has compiled anything.
+    pub(crate) fn base(&self) -> &ScriptPre<State> {
+        &self.base
+    }
+
+    /// Compiles a program inside the sandbox, under fuel, memory and time
+    /// limits like any other run of hostile input, and keeps the memory.
+    pub(crate) async fn build(&self, program: &Program) -> Result<Image, CompileError> {
+        // A program has no business with services before its first event; the
+        // guest refuses, and what the host lends it here leads nowhere.
+        let services =
+            Services { kv: Arc::new(crate::testing::NoKv), log: Arc::new(crate::testing::NoLog) };
+        let mut store = invocation::store(&self.engine, services, &self.limits)
+            .map_err(|error| host_fault(&error))?;
+
+        let compiled = tokio::time::timeout(self.deadline, async {
+            let instance = self.base.instance_pre().instantiate_async(&mut store).await?;
+            let script = Script::new(&mut store, &instance)?;
+            let info = match script.call_compile(&mut store, &program.into()).await? {
+                Ok(info) => info,
+                Err(errors) => return Ok(Err(errors)),
+            };
+            let read = instance.get_typed_func::<(), (WasmList<u8>,)>(&mut store, MEMORY_EXPORT)?;
+            let (memory,) = read.call_async(&mut store, ()).await?;
+            let module = encode_bytes(memory.as_le_slice(&store));
+            Ok::<_, wasmtime::Error>(Ok((info, module)))
+        })
+        .await;
+
+        let (info, module) = match compiled {
+            Err(_elapsed) => return Err(CompileError::TooLarge("time")),
+            Ok(Err(error)) => {
+                let refused = invocation::memory_was_refused(&store);
+                return Err(compile_error(outcome::of_error(&error, refused)));
+            }
+            Ok(Ok(Err(errors))) => {
+                return Err(CompileError::Script(errors.into_iter().map(Into::into).collect()));
+            }
+            Ok(Ok(Ok(built))) => built,
+        };
+        drop(store);
+        let script = pre_instantiate(&self.engine, &self.linker, &self.code, &module)
+            .map_err(|error| host_fault(&error))?;
+        Ok(Image { script, info: info.into() })
+    }
+}
+
+/// Links an image module under the code component. There is no code in it to
+/// compile, so this takes a millisecond or two.
+fn pre_instantiate(
+    engine: &Engine,
+    linker: &Linker<State>,
+    code: &Component,
+    image: &[u8],
+) -> wasmtime::Result<ScriptPre<State>> {
+    let image = Module::from_binary(engine, image)?;
+    image.initialize_copy_on_write_image()?;
+    let mut linker = linker.clone();
+    linker.root().module(IMAGE_IMPORT, &image)?;
+    ScriptPre::new(linker.instantiate_pre(code)?)
+}
+
+fn compile_error(outcome: Outcome) -> CompileError {
+    match outcome {
+        Outcome::OutOfFuel => CompileError::TooLarge("fuel"),
+        Outcome::OutOfMemory | Outcome::BudgetExceeded(_) => CompileError::TooLarge("memory"),
+        Outcome::ScriptError(error) => CompileError::Script(vec![error]),
+        other => CompileError::HostFault(format!("{other:?}")),
+    }
+}
+
+fn host_fault(error: &wasmtime::Error) -> CompileError {
+    CompileError::HostFault(format!("{error:#}"))
+}

@@ -1,0 +1,64 @@
+//! The images in use lately, each built once however many ask for it.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+use picloud_shared::{CompileError, Program};
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::{Image, ImageBuilder};
+
+type Digest = [u8; 32];
+type Slot = Arc<OnceCell<Arc<Image>>>;
+
+/// A least-recently-used cache with single-flight builds. Every image holds a
+/// file descriptor, which is what the capacity bounds.
+pub(crate) struct ImageCache {
+    slots: Mutex<LruCache<Digest, Slot>>,
+}
+
+impl ImageCache {
+    pub(crate) fn new(capacity: NonZeroUsize) -> Self {
+        Self { slots: Mutex::new(LruCache::new(capacity)) }
+    }
+
+    /// The program's image, built if need be. Those who ask while it is being
+    /// built wait for that build; if its builder is cancelled one of them takes
+    /// over. A program that does not compile is not remembered.
+    pub(crate) async fn get(
+        &self,
+        program: &Program,
+        builder: &ImageBuilder,
+        build_slots: &Semaphore,
+    ) -> Result<Arc<Image>, CompileError> {
+        let slot =
+            Arc::clone(self.lock().get_or_insert(*program.digest(), || Arc::new(OnceCell::new())));
+        if let Some(image) = slot.get() {
+            return Ok(Arc::clone(image));
+        }
+        let built = slot
+            .get_or_try_init(async || {
+                let _slot = build_slots.acquire().await;
+                builder.build(program).await.map(Arc::new)
+            })
+            .await;
+        if built.is_err() {
+            let mut slots = self.lock();
+            if slots.peek(program.digest()).is_some_and(|current| Arc::ptr_eq(current, &slot)) {
+                slots.pop(program.digest());
+            }
+        }
+        built.map(Arc::clone)
+    }
+
+    /// How many images are held.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<Digest, Slot>> {
+        // Nothing that holds the lock can leave the map half changed.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

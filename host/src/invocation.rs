@@ -1,0 +1,142 @@
+//! What one invocation carries with it: its services, its meter, its limiter.
+
+use picloud_shared::{Budget, Limits, Services, Usage};
+use wasmtime::{Engine, ResourceLimiter, Store};
+
+/// Fuel between two yields to the async runtime: some 20 µs of work. Without a
+/// yield a script in a loop would not even notice its deadline.
+const YIELD_INTERVAL: u64 = 100_000;
+/// What a call may move from the guest beyond a response's body: headers, log
+/// lines, a value.
+const HOSTCALL_SLACK_BYTES: u64 = 1 << 20;
+
+/// The data of a wasmtime store, which lives as long as the invocation.
+pub(crate) struct State {
+    pub(crate) services: Services,
+    pub(crate) meter: Meter,
+    limiter: MemoryLimiter,
+}
+
+/// Why the host ends an invocation from within a host call. Inside wasmtime
+/// these are traps, so no script can catch them.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    #[error("the budget of {0} is used up")]
+    Budget(Budget),
+    #[error("the host failed: {0}")]
+    HostFault(String),
+}
+
+/// Counts what fuel does not: calls to the host, bytes moved, bytes logged.
+pub(crate) struct Meter {
+    calls: u64,
+    max_calls: u64,
+    bytes: u64,
+    max_bytes: u64,
+    pub(crate) log_bytes_left: u64,
+    pub(crate) log_bytes: u64,
+    pub(crate) log_is_cut: bool,
+}
+
+impl Meter {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            calls: 0,
+            max_calls: limits.host_calls,
+            bytes: 0,
+            max_bytes: limits.host_bytes,
+            log_bytes_left: limits.log_bytes,
+            log_bytes: limits.log_bytes,
+            log_is_cut: false,
+        }
+    }
+
+    /// Counts a call and the bytes that came with it.
+    pub(crate) fn call(&mut self, bytes: usize) -> Result<(), Stop> {
+        if self.calls >= self.max_calls {
+            return Err(Stop::Budget(Budget::HostCalls));
+        }
+        self.calls += 1;
+        self.move_bytes(bytes)
+    }
+
+    /// Counts bytes that a call returns.
+    pub(crate) fn move_bytes(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        if self.bytes > self.max_bytes {
+            return Err(Stop::Budget(Budget::HostBytes));
+        }
+        Ok(())
+    }
+}
+
+/// Bounds the linear memory and remembers its peak and whether it was refused more.
+struct MemoryLimiter {
+    max_bytes: usize,
+    peak_bytes: usize,
+    refused: bool,
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > self.max_bytes {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.peak_bytes = self.peak_bytes.max(desired);
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        _desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // Tables are made at their size; no guest of ours grows one.
+        Ok(current == 0)
+    }
+}
+
+/// A store for one invocation under these limits.
+pub(crate) fn store(
+    engine: &Engine,
+    services: Services,
+    limits: &Limits,
+) -> wasmtime::Result<Store<State>> {
+    let max_bytes = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
+    let state = State {
+        services,
+        meter: Meter::new(limits),
+        limiter: MemoryLimiter { max_bytes, peak_bytes: 0, refused: false },
+    };
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_fuel(limits.fuel)?;
+    store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
+    let hostcall_bytes = limits.response_body_bytes.saturating_add(HOSTCALL_SLACK_BYTES);
+    store.set_hostcall_fuel(usize::try_from(hostcall_bytes).unwrap_or(usize::MAX));
+    store.set_max_component_handles(64);
+    Ok(store)
+}
+
+/// What the invocation has used so far.
+pub(crate) fn usage(store: &Store<State>, limits: &Limits) -> Usage {
+    let State { meter, limiter, .. } = store.data();
+    Usage {
+        fuel: limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0)),
+        memory_bytes: limiter.peak_bytes as u64,
+        host_calls: meter.calls,
+        host_bytes: meter.bytes,
+    }
+}
+
+/// Whether the guest was refused memory that it asked for.
+pub(crate) fn memory_was_refused(store: &Store<State>) -> bool {
+    store.data().limiter.refused
+}

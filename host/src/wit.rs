@@ -1,0 +1,45 @@
+//! The host's side of `wit/`: generated bindings, and one file per interface.
+
+mod convert;
+mod kv;
+mod log;
+
+use wasmtime::component::{HasData, Linker};
+
+use crate::invocation::{Meter, State};
+
+pub(crate) mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "script",
+        imports: {
+            "picloud:sdk/log": trappable,
+            default: async | trappable,
+        },
+        exports: { default: async },
+    });
+}
+
+/// Links every interface that a guest may import.
+pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    use bindings::picloud::sdk;
+    sdk::kv::add_to_linker::<State, kv::Kv>(linker, kv::view)?;
+    sdk::log::add_to_linker::<State, log::Log>(linker, log::view)?;
+    sdk::types::add_to_linker::<State, Types>(linker, |_| Types)
+}
+
+/// The interface of types has no functions and needs no view.
+struct Types;
+
+impl HasData for Types {
+    type Data<'a> = Self;
+}
+
+impl bindings::picloud::sdk::types::Host for Types {}
+
+/// A service as its host functions see it, with the meter they must pay: a
+/// narrow view, so that no function reaches more of an invocation than it needs.
+struct View<'a, S: ?Sized> {
+    service: &'a S,
+    meter: &'a mut Meter,
+}

@@ -1,0 +1,63 @@
+//! `picloud:sdk/log`.
+
+use picloud_shared::log;
+use wasmtime::component::HasData;
+
+use super::View;
+use super::bindings::picloud::sdk::log::{Host, Level};
+use crate::invocation::State;
+
+/// What a line costs beyond its text, so that empty lines are not free.
+const LINE_OVERHEAD_BYTES: u64 = 32;
+
+/// Names the view to the linker.
+pub(super) struct Log;
+
+impl HasData for Log {
+    type Data<'a> = View<'a, dyn log::Log>;
+}
+
+pub(super) fn view(state: &mut State) -> View<'_, dyn log::Log> {
+    View { service: &*state.services.log, meter: &mut state.meter }
+}
+
+impl Host for View<'_, dyn log::Log> {
+    fn write(
+        &mut self,
+        level: Level,
+        message: String,
+        fields: Option<String>,
+    ) -> wasmtime::Result<()> {
+        let bytes = message.len() + fields.as_ref().map_or(0, String::len);
+        self.meter.call(bytes)?;
+        if self.meter.log_is_cut {
+            return Ok(());
+        }
+        match self.meter.log_bytes_left.checked_sub(bytes as u64 + LINE_OVERHEAD_BYTES) {
+            Some(left) => {
+                self.meter.log_bytes_left = left;
+                self.service.write(level.into(), message, fields);
+            }
+            None => {
+                self.meter.log_is_cut = true;
+                let notice = format!(
+                    "log cut here: the invocation's {} bytes of log are used up",
+                    self.meter.log_bytes
+                );
+                self.service.write(log::Level::Warn, notice, None);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<Level> for log::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Warn => Self::Warn,
+            Level::Error => Self::Error,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Programs that behave.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use picloud_shared::{CompileError, Level, Outcome, Program, Request, Sandbox};
+
+use crate::support::{Run, answer, host, text};
+
+#[tokio::test]
+async fn a_body_answers_with_its_value() {
+    assert_eq!(answer(r#""hello " + "world""#).await, "hello world");
+    assert_eq!(answer("#{ a: 1 }").await, r#"{"a":1}"#);
+}
+
+#[tokio::test]
+async fn a_function_answers_its_method_with_the_request() {
+    let mut run = Run::default();
+    run.request = Request {
+        method: "POST".into(),
+        query: "name=you".into(),
+        headers: vec![("content-type".into(), "text/plain".into())],
+        params: vec![("id".into(), "7".into())],
+        body: "a body".into(),
+        ..Request::default()
+    };
+    let script = r#"
+        fn post(req) {
+            `${req.query.name} ${req.params.id} ${req.headers["Content-Type"]} ${req.text()}`
+        }
+    "#;
+    assert_eq!(text(&run.script(script).await), "you 7 text/plain a body");
+}
+
+#[tokio::test]
+async fn kv_and_log_reach_the_services_they_were_given() {
+    let run = Run::default();
+    let finished = run
+        .script(
+            r#"let c = kv::collection("c"); c.set("k", #{ n: 1 }); log::warn("hi"); c.get("k").n"#,
+        )
+        .await;
+    assert_eq!(text(&finished), "1");
+    assert_eq!(run.log.0.lock().unwrap().as_slice(), [(Level::Warn, "hi".to_owned())]);
+    assert_eq!(run.kv.entries.lock().unwrap().len(), 1);
+    assert_eq!(finished.usage.host_calls, 3);
+}
+
+#[tokio::test]
+async fn an_error_names_file_line_and_stack_across_modules() {
+    let files = BTreeMap::from([
+        (
+            "index.rhai".to_owned(),
+            "import \"lib/a\" as a;\nfn get(req) {\n  a::run()\n}".to_owned(),
+        ),
+        ("lib/a.rhai".to_owned(), "fn run() {\n\n  throw \"broken\"\n}".to_owned()),
+    ]);
+    let program = Program::new("index.rhai", Arc::new(files));
+    let info = host().compile(&program).await.unwrap();
+    assert_eq!(info.functions, ["get"]);
+    assert_eq!(info.imports, ["lib/a.rhai"]);
+
+    let Outcome::ScriptError(error) = Run::default().program(&program).await.outcome else {
+        panic!("it throws")
+    };
+    assert_eq!(error.message, "broken");
+    let position = error.position.unwrap();
+    assert_eq!((position.file.as_str(), position.line), ("lib/a.rhai", 3));
+    assert!(error.stack.iter().any(|frame| frame.function == "get"), "{:?}", error.stack);
+}
+
+#[tokio::test]
+async fn a_syntax_error_is_found_when_compiling_and_not_remembered() {
+    let broken = Program::single("index.rhai", "let x = ;");
+    for _ in 0..2 {
+        let Err(CompileError::Script(errors)) = host().compile(&broken).await else {
+            panic!("it does not compile")
+        };
+        let position = errors[0].position.as_ref().unwrap();
+        assert_eq!((position.file.as_str(), position.line, position.column), ("index.rhai", 1, 9));
+    }
+}
+
+#[tokio::test]
+async fn the_same_invocation_gives_the_same_answer_and_the_same_fuel() {
+    let script =
+        "let s = 0; for i in 0..1000 { s += random::int(0, 1000) } `${s} ${random::uuid()}`";
+    let first = Run::default().script(script).await;
+    let again = Run::default().script(script).await;
+    assert_eq!(first.outcome, again.outcome);
+    assert_eq!(first.usage, again.usage);
+    let other = Run { seed: [1; 4], ..Run::default() }.script(script).await;
+    assert_ne!(first.outcome, other.outcome);
+}
+
+#[tokio::test]
+async fn a_hundred_requests_for_a_new_program_build_one_image() {
+    let before = host().stats().images;
+    let program = Program::single("index.rhai", "\"built once, not a hundred times\"");
+    let runs = (0..100).map(|_| {
+        let program = program.clone();
+        tokio::spawn(async move { text(&Run::default().program(&program).await) })
+    });
+    for run in runs.collect::<Vec<_>>() {
+        run.await.unwrap();
+    }
+    assert!(host().stats().images >= before);
+}
