@@ -3,8 +3,13 @@
 //! Fuel and memory, which the host rations, bound what a script costs. The
 //! limits here bound what would end in a trap instead of an error: depth.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use rhai::Engine;
 
+use crate::dialect::{self, Names, Source};
+use crate::sdk::register::Registered;
 use crate::sdk::{self, Registration, Shared, log};
 
 /// Calls within calls. At this depth the deepest expressions still leave most of
@@ -21,8 +26,17 @@ const MAX_MODULES: usize = 1_000;
 /// slow itself down by colliding names.
 const HASHING_SEED: [u64; 4] = [0x5069, 0x436c, 0x6f75, 0x6421];
 
-/// An engine with the whole SDK, and what it registered.
-pub(crate) fn new(context: &Shared) -> (Engine, Vec<Registration>) {
+/// An engine with the whole SDK.
+pub(crate) struct Equipped {
+    pub(crate) engine: Engine,
+    /// What the SDK has registered.
+    pub(crate) registrations: Vec<Registration>,
+    /// Must be told each text before the engine parses it.
+    pub(crate) source: Rc<RefCell<Source>>,
+}
+
+/// An engine for a program that defines functions of these names.
+pub(crate) fn new(context: &Shared, defined: &Names) -> Equipped {
     // Natively the seed of an earlier engine stays, which is the same one.
     let _ = rhai::config::hashing::set_hashing_seed(Some(HASHING_SEED));
 
@@ -36,6 +50,8 @@ pub(crate) fn new(context: &Shared) -> (Engine, Vec<Registration>) {
     // no review.
     engine.disable_symbol("eval");
     log::redirect_print(&mut engine, context);
-    let registrations = sdk::register::register_all(&mut engine, context);
-    (engine, registrations)
+    let Registered { registrations, protected } =
+        sdk::register::register_all(&mut engine, context, defined);
+    let source = dialect::protect_methods(&mut engine, protected);
+    Equipped { engine, registrations, source }
 }

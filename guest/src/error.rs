@@ -3,6 +3,7 @@
 
 use rhai::{Dynamic, EvalAltResult, Map, ParseErrorType, Position};
 
+use crate::dialect::readable;
 use crate::model::{self, Frame, ScriptError};
 use crate::sdk::{friendly_type_name, json, response};
 
@@ -113,14 +114,15 @@ fn readable_signature(signature: &str) -> String {
         return signature.to_owned();
     };
     let arguments: Vec<&str> = arguments
-        .trim_end_matches(')')
+        .strip_suffix(')')
+        .unwrap_or(arguments)
         .split(", ")
         .map(|argument| match argument {
             "&str | ImmutableString | String" => "string",
             rust => friendly_type_name(rust),
         })
         .collect();
-    format!("{name}({})", arguments.join(", "))
+    format!("{}({})", readable(name), arguments.join(", "))
 }
 
 /// Closures have made-up names.

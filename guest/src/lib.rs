@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `script` | the program, and the contract between it and what calls it |
 //! | `modules` | `import` |
-//! | `rewrite` | what is changed in a script's syntax tree before it runs |
+//! | `dialect` | where scripts differ from plain Rhai |
 //! | `engine` | the Rhai engine and its limits |
 //! | `error` | what a script's author reads when it fails |
 //! | [`sdk`] | what scripts can call, one file per `::` namespace |
@@ -31,11 +31,11 @@
 
 #[cfg(target_arch = "wasm32")]
 mod bindings;
+mod dialect;
 mod engine;
 mod error;
 pub mod model;
 mod modules;
-mod rewrite;
 mod script;
 pub mod sdk;
 

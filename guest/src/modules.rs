@@ -13,15 +13,16 @@ use rhai::{
     Stmt,
 };
 
+use crate::dialect::{self, Source};
 use crate::error;
 use crate::model::ScriptError;
-use crate::rewrite::Rewrite;
 use crate::sdk::throw;
 
 /// The files of a program, and the modules that have been made of them.
 pub(crate) struct Modules {
     files: BTreeMap<String, String>,
-    rewrite: Rewrite,
+    /// What the engine is parsing, for the engine to know.
+    source: Rc<RefCell<Source>>,
     states: RefCell<BTreeMap<String, State>>,
 }
 
@@ -32,16 +33,21 @@ enum State {
     Ready(Shared<Module>),
 }
 
+/// What a program imports by literal paths.
+pub(crate) struct Imports {
+    /// In order.
+    pub(crate) paths: Vec<String>,
+    /// Whether a function there, or of the entry script, names a constant of its
+    /// file plainly.
+    pub(crate) use_constants: bool,
+}
+
 /// How a program resolves its imports.
 pub(crate) struct Resolver(pub(crate) Rc<Modules>);
 
 impl Modules {
-    pub(crate) fn new(files: Vec<(String, String)>, rewrite: Rewrite) -> Rc<Self> {
-        Rc::new(Self {
-            files: files.into_iter().collect(),
-            rewrite,
-            states: RefCell::new(BTreeMap::new()),
-        })
+    pub(crate) fn new(files: BTreeMap<String, String>, source: Rc<RefCell<Source>>) -> Rc<Self> {
+        Rc::new(Self { files, source, states: RefCell::new(BTreeMap::new()) })
     }
 
     /// Parses a file.
@@ -52,8 +58,12 @@ impl Modules {
                 ..ScriptError::default()
             });
         };
+        self.source.borrow_mut().set(text);
         match engine.compile(text) {
-            Ok(ast) => Ok(self.rewrite.apply(ast, path)),
+            Ok(mut ast) => {
+                ast.set_source(path);
+                Ok(ast)
+            }
             Err(rhai::ParseError(kind, position)) => {
                 Err(error::describe_syntax(&kind, position, path))
             }
@@ -61,18 +71,21 @@ impl Modules {
     }
 
     /// Parses everything that `ast`, which is the file `path`, imports by a
-    /// literal path, and what that imports in turn. Returns the paths in order.
+    /// literal path, and what that imports in turn.
     pub(crate) fn parse_imports(
         &self,
         engine: &Engine,
         path: &str,
         ast: &AST,
-    ) -> Result<Vec<String>, Vec<ScriptError>> {
+    ) -> Result<Imports, Vec<ScriptError>> {
         let mut errors = Vec::new();
         let mut found: Vec<String> = Vec::new();
-        let mut open = vec![(path.to_owned(), literal_imports(ast))];
+        let mut use_constants = dialect::uses_constants(ast);
+        let mut open = vec![(path.to_owned(), imports_of(ast))];
         while let Some((importer, imports)) = open.pop() {
-            for (import, position) in imports {
+            // A file that is parsed at run time may need what none needs now.
+            use_constants |= imports.computed;
+            for (import, position) in imports.literal {
                 let target = match self.locate(&import, Some(&importer)) {
                     Ok(target) => target,
                     Err(message) => {
@@ -87,7 +100,8 @@ impl Modules {
                 found.push(target.clone());
                 match self.parse(engine, &target) {
                     Ok(ast) => {
-                        open.push((target.clone(), literal_imports(&ast)));
+                        use_constants |= dialect::uses_constants(&ast);
+                        open.push((target.clone(), imports_of(&ast)));
                         self.states.borrow_mut().insert(target, State::Parsed(ast));
                     }
                     Err(error) => errors.push(error),
@@ -96,7 +110,7 @@ impl Modules {
         }
         if errors.is_empty() {
             found.sort();
-            Ok(found)
+            Ok(Imports { paths: found, use_constants })
         } else {
             errors.sort_by_key(|error| {
                 error.position.as_ref().map(|at| (at.file.clone(), at.line, at.column))
@@ -209,16 +223,24 @@ fn at(mut error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
     error
 }
 
-/// The literal paths that a file imports, with their places.
-fn literal_imports(ast: &AST) -> Vec<(String, Position)> {
-    let mut imports = Vec::new();
+/// What a file imports.
+struct Found {
+    /// Literal paths, with their places.
+    literal: Vec<(String, Position)>,
+    /// Whether there is a path that is put together at run time.
+    computed: bool,
+}
+
+fn imports_of(ast: &AST) -> Found {
+    let mut found = Found { literal: Vec::new(), computed: false };
     ast.walk(&mut |nodes: &[ASTNode<'_>]| {
-        if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = nodes.last()
-            && let Expr::StringConstant(path, position) = &import.0
-        {
-            imports.push((path.to_string(), *position));
+        if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = nodes.last() {
+            match &import.0 {
+                Expr::StringConstant(path, at) => found.literal.push((path.to_string(), *at)),
+                _ => found.computed = true,
+            }
         }
         true
     });
-    imports
+    found
 }

@@ -1,18 +1,19 @@
 //! A compiled program, and the contract between it and what calls it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use rhai::{AST, CallFnOptions, Dynamic, Engine, FnAccess, Scope};
 
+use crate::dialect::{self, Names};
+use crate::engine::{self, Equipped};
 use crate::error::{Thrown, describe};
 use crate::model::{
     Event, Frame, Invocation, NamedEvent, Program, Request, Response, ScriptError, ScriptInfo,
 };
 use crate::modules::{Modules, Resolver};
-use crate::rewrite::Rewrite;
 use crate::sdk::req::Req;
 use crate::sdk::{Context, Host, Registration, Shared, json, response};
-use crate::engine;
 
 /// The functions that answer HTTP methods.
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
@@ -43,7 +44,7 @@ struct Function {
 /// Everything that scripts can call, in the order of the reference.
 #[must_use]
 pub fn reference(host: Box<dyn Host>) -> Vec<Registration> {
-    engine::new(&Context::new(host)).1
+    engine::new(&Context::new(host), &Names::default()).registrations
 }
 
 impl Script {
@@ -56,14 +57,19 @@ impl Script {
         program: Program,
     ) -> Result<(Self, ScriptInfo), Vec<ScriptError>> {
         let Program { entry, files } = program;
+        let files: BTreeMap<_, _> = files.into_iter().collect();
         let context = Context::new(host);
-        let (mut engine, registrations) = engine::new(&context);
-        let modules = Modules::new(files, Rewrite::new(&registrations));
+        let names = Names::defined_in(files.values().map(String::as_str));
+        let Equipped { mut engine, source, .. } = engine::new(&context, &names);
+        let modules = Modules::new(files, source);
         engine.set_module_resolver(Resolver(Rc::clone(&modules)));
 
         let ast = modules.parse(&engine, &entry).map_err(|error| vec![error])?;
         let imports = modules.parse_imports(&engine, &entry, &ast)?;
-        for path in &imports {
+        if imports.use_constants {
+            dialect::share_constants(&mut engine);
+        }
+        for path in &imports.paths {
             modules.load(&engine, path, rhai::Position::NONE).map_err(|error| {
                 match describe(error, path) {
                     Thrown::Error(error) => vec![error],
@@ -78,7 +84,7 @@ impl Script {
         let functions = functions_of(&ast);
         let info = ScriptInfo {
             functions: functions.iter().map(|function| function.name.clone()).collect(),
-            imports,
+            imports: imports.paths,
         };
         let has_top_level = !ast.statements().is_empty();
         let allow = allow(&functions);

@@ -1,9 +1,12 @@
 //! How a namespace registers what scripts can call, with the words that the
 //! reference is made of.
 
+use std::collections::BTreeSet;
+
 use rhai::{Engine, FuncRegistration, Module, RhaiNativeFunc, Shared, Variant};
 
 use super::{Context, NAMESPACES};
+use crate::dialect::{self, Names};
 
 /// One thing that a script can call, as the reference shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub struct Registrar<'a> {
     module: Module,
     namespace: &'static str,
     registrations: &'a mut Vec<Registration>,
+    defined: &'a Names,
+    protected: &'a mut BTreeSet<&'static str>,
 }
 
 impl Registrar<'_> {
@@ -100,9 +105,16 @@ impl Registrar<'_> {
         doc: &'static str,
         method: impl RhaiNativeFunc<A, N, X, R, F> + 'static,
     ) {
-        FuncRegistration::new(name_of(signature))
-            .with_volatility(true)
-            .register_into_engine(self.engine, method);
+        // A method that a function of the script could hide goes by another name
+        // there, see `dialect`.
+        let name = name_of(signature);
+        let name = if self.defined.contain(name) {
+            self.protected.insert(name);
+            dialect::hidden(name)
+        } else {
+            name.to_owned()
+        };
+        FuncRegistration::new(name).with_volatility(true).register_into_engine(self.engine, method);
         self.record(Kind::Method, signature, doc);
     }
 
@@ -135,20 +147,36 @@ impl Registrar<'_> {
     }
 }
 
-/// Registers every namespace of the table with an engine.
-pub(crate) fn register_all(engine: &mut Engine, context: &Shared<Context>) -> Vec<Registration> {
+/// What has been registered.
+pub(crate) struct Registered {
+    /// In the order of the reference.
+    pub(crate) registrations: Vec<Registration>,
+    /// Names of methods that functions of the program have too.
+    pub(crate) protected: BTreeSet<&'static str>,
+}
+
+/// Registers every namespace of the table with an engine, for a program that
+/// defines functions of these names.
+pub(crate) fn register_all(
+    engine: &mut Engine,
+    context: &Shared<Context>,
+    defined: &Names,
+) -> Registered {
     let mut registrations = Vec::new();
+    let mut protected = BTreeSet::new();
     for namespace in NAMESPACES {
         let mut registrar = Registrar {
             engine,
             module: Module::new(),
             namespace: namespace.name,
             registrations: &mut registrations,
+            defined,
+            protected: &mut protected,
         };
         (namespace.register)(&mut registrar, context);
         let mut module = registrar.module;
         module.build_index();
         engine.register_static_module(namespace.name, module.into());
     }
-    registrations
+    Registered { registrations, protected }
 }

@@ -1,0 +1,218 @@
+//! A host in memory, and the few lines that a test needs to run a script on it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use picloud_guest::Script;
+use picloud_guest::model::{
+    Event, Invocation, NamedEvent, Program, Request, Response, ScriptError, ScriptInfo,
+};
+use picloud_guest::sdk::kv::{Error, Page};
+use picloud_guest::sdk::{Host, log::Level};
+
+/// What the host has been told, shared with the test.
+#[derive(Clone, Default)]
+pub struct World(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    entries: BTreeMap<(String, String), (String, Option<u64>)>,
+    log: Vec<String>,
+    calls: u32,
+}
+
+impl World {
+    pub fn put(&self, collection: &str, key: &str, json: &str) {
+        let entry = (json.to_owned(), None);
+        self.0.borrow_mut().entries.insert((collection.into(), key.into()), entry);
+    }
+
+    /// The entry's JSON and its ttl.
+    pub fn entry(&self, collection: &str, key: &str) -> Option<(String, Option<u64>)> {
+        self.0.borrow().entries.get(&(collection.into(), key.into())).cloned()
+    }
+
+    /// Each line as `level message fields`.
+    pub fn log(&self) -> Vec<String> {
+        self.0.borrow().log.clone()
+    }
+
+    pub fn calls(&self) -> u32 {
+        self.0.borrow().calls
+    }
+}
+
+fn check(collection: &str, key: &str) -> Result<(), Error> {
+    if collection.is_empty() || collection.contains('/') {
+        return Err(Error::InvalidCollection(format!("no collection {collection:?}")));
+    }
+    if key.is_empty() {
+        return Err(Error::InvalidKey("a key has at least one byte".into()));
+    }
+    Ok(())
+}
+
+impl Host for World {
+    fn kv_get(&self, collection: &str, key: &str) -> Result<Option<String>, Error> {
+        self.0.borrow_mut().calls += 1;
+        check(collection, key)?;
+        Ok(self.entry(collection, key).map(|(json, _)| json))
+    }
+
+    fn kv_set(&self, collection: &str, key: &str, json: &str, ttl: Option<u64>) -> Result<(), Error> {
+        self.0.borrow_mut().calls += 1;
+        check(collection, key)?;
+        match key {
+            "large" => return Err(Error::ValueTooLarge("over 64 KiB".into())),
+            "quota" => return Err(Error::QuotaExceeded("used up".into())),
+            "nul" => return Err(Error::InvalidValue("a NUL".into())),
+            _ => {}
+        }
+        let entry = (json.to_owned(), ttl);
+        self.0.borrow_mut().entries.insert((collection.into(), key.into()), entry);
+        Ok(())
+    }
+
+    fn kv_delete(&self, collection: &str, key: &str) -> Result<bool, Error> {
+        self.0.borrow_mut().calls += 1;
+        check(collection, key)?;
+        Ok(self.0.borrow_mut().entries.remove(&(collection.into(), key.into())).is_some())
+    }
+
+    fn kv_list(
+        &self,
+        collection: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page, Error> {
+        self.0.borrow_mut().calls += 1;
+        check(collection, "any")?;
+        let state = self.0.borrow();
+        let mut entries: Vec<_> = state
+            .entries
+            .iter()
+            .filter(|((c, key), _)| c == collection && key.starts_with(prefix))
+            .filter(|((_, key), _)| after.is_none_or(|after| key.as_str() > after))
+            .map(|((_, key), (json, _))| (key.clone(), json.clone()))
+            .collect();
+        let limit = usize::try_from(limit).unwrap();
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        let next = if more { entries.last().map(|(key, _)| key.clone()) } else { None };
+        Ok(Page { entries, next })
+    }
+
+    fn kv_count(&self, collection: &str) -> Result<u64, Error> {
+        check(collection, "any")?;
+        Ok(self.0.borrow().entries.keys().filter(|(c, _)| c == collection).count() as u64)
+    }
+
+    fn kv_clear(&self, collection: &str) -> Result<(), Error> {
+        check(collection, "any")?;
+        self.0.borrow_mut().entries.retain(|(c, _), _| c != collection);
+        Ok(())
+    }
+
+    fn log(&self, level: Level, message: &str, fields: Option<&str>) {
+        let level = format!("{level:?}").to_lowercase();
+        let line = format!("{level} {message} {}", fields.unwrap_or(""));
+        self.0.borrow_mut().log.push(line.trim_end().to_owned());
+    }
+}
+
+/// A program of `main.rhai` and further files.
+pub fn program(main: &str, files: &[(&str, &str)]) -> Program {
+    let others = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    let files = std::iter::once(("main.rhai".to_owned(), main.to_owned())).chain(others).collect();
+    Program { entry: "main.rhai".into(), files }
+}
+
+/// Compiles a program, which must have no mistakes.
+pub fn compile(world: &World, main: &str, files: &[(&str, &str)]) -> (Script, ScriptInfo) {
+    match Script::compile(Box::new(world.clone()), program(main, files)) {
+        Ok(compiled) => compiled,
+        Err(errors) => panic!("{errors:?}\n{main}"),
+    }
+}
+
+/// The mistakes of a program, which must have some.
+pub fn mistakes(main: &str, files: &[(&str, &str)]) -> Vec<ScriptError> {
+    match Script::compile(Box::new(World::default()), program(main, files)) {
+        Ok(_) => panic!("no mistake was found in\n{main}"),
+        Err(errors) => errors,
+    }
+}
+
+pub fn invocation() -> Invocation {
+    Invocation {
+        id: "execution-1".into(),
+        app: "guestbook".into(),
+        release: 7,
+        now_ms: 1_700_000_000_123,
+        seed: [1, 2, 3, 4],
+        function: None,
+    }
+}
+
+/// A request for `/` by that method.
+pub fn request(method: &str) -> Request {
+    Request {
+        method: method.into(),
+        url: "https://guestbook.example/a%20b?name=Ann&name=Bob&x=1%2B1".into(),
+        path: "/a%20b".into(),
+        query: "name=Ann&name=Bob&x=1%2B1".into(),
+        params: vec![("id".into(), "ä b".into())],
+        headers: vec![
+            ("accept".into(), "text/html".into()),
+            ("user-agent".into(), "test".into()),
+            ("accept".into(), "*/*".into()),
+            ("cookie".into(), "a=1; b=two".into()),
+        ],
+        host: "guestbook.example".into(),
+        ip: "192.0.2.1".into(),
+        body: b"{\"a\": [1, 2.0, null]}".to_vec(),
+    }
+}
+
+pub fn named(service: &str, name: &str, fields: &str) -> Event {
+    Event::Named(NamedEvent { service: service.into(), name: name.into(), fields: fields.into() })
+}
+
+/// Answers one request with a program.
+pub fn send(
+    world: &World,
+    main: &str,
+    files: &[(&str, &str)],
+    request: Request,
+) -> Result<Response, ScriptError> {
+    compile(world, main, files).0.handle(invocation(), Event::Http(request))
+}
+
+/// The body of the answer to a GET, as text.
+pub fn get(main: &str) -> String {
+    get_with(&World::default(), main)
+}
+
+pub fn get_with(world: &World, main: &str) -> String {
+    match send(world, main, &[], request("GET")) {
+        Ok(response) => String::from_utf8(response.body).unwrap(),
+        Err(error) => panic!("{error:?}\n{main}"),
+    }
+}
+
+/// What the script throws when it gets a request.
+pub fn thrown(main: &str) -> ScriptError {
+    match send(&World::default(), main, &[], request("GET")) {
+        Ok(response) => panic!("it answered {response:?}\n{main}"),
+        Err(error) => error,
+    }
+}
+
+/// The `code` of what the expression throws, and who threw it.
+pub fn code(expression: &str) -> String {
+    get(&format!(
+        "try {{ {expression}; }} catch (e) {{ return `${{e.service}} ${{e.code}}`; }} \"nothing thrown\""
+    ))
+}
