@@ -174,13 +174,8 @@ impl Run<'_> {
         let Task { app, limits, .. } = &self.task;
         self.log.clear();
         let quota = Quota { max_bytes: limits.kv_bytes, used_bytes: self.known_kv_bytes() };
-        let unit = Arc::new(UnitOfWork::new(
-            *app,
-            Arc::clone(kv),
-            self.started_at_ms,
-            limits,
-            quota,
-        ));
+        let unit =
+            Arc::new(UnitOfWork::new(*app, Arc::clone(kv), self.started_at_ms, limits, quota));
         let services = Services { kv: Arc::clone(&unit) as _, log: Arc::clone(&self.log) as _ };
         let invocation = Invocation {
             id: self.id,

@@ -17,4 +17,4 @@ pub mod unit_of_work;
 
 pub use executor::{Executed, Executor, Task};
 pub use gate::{ExecutionGate, Refused};
-pub use recorder::{Recorder, Record};
+pub use recorder::{Record, Recorder};

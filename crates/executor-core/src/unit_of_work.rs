@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use picloud_shared::kv::{
-    Change, Collection, Entry, Error, Key, Kv, KvStore, MAX_PAGE, MAX_VALUE_BYTES, Page, Range, Seen,
-    Write, WriteSet,
+    Change, Collection, Entry, Error, Key, Kv, KvStore, MAX_PAGE, MAX_VALUE_BYTES, Page, Range,
+    Seen, Write, WriteSet,
 };
 use picloud_shared::{AppId, Budget, Limits};
 use serde_json::Value;
@@ -170,11 +170,7 @@ impl UnitOfWork {
     /// Refuses a write that an app without space left cannot commit, so that
     /// the script learns of it while it can still react. What is known of the
     /// usage may be old: the commit decides.
-    async fn check_quota(
-        &self,
-        id: &(Collection, Key),
-        value: &str,
-    ) -> Result<(), Error> {
+    async fn check_quota(&self, id: &(Collection, Key), value: &str) -> Result<(), Error> {
         let new_bytes = (id_bytes(id) + value.len()) as u64;
         let Some(used) = self.quota.used_bytes else { return Ok(()) };
         if used.saturating_add(new_bytes) <= self.quota.max_bytes {
@@ -284,9 +280,7 @@ impl Kv for UnitOfWork {
             let stored = stored.map_err(Error::Unavailable)?;
             self.saw(&collection, &stored)?;
             merged.extend(
-                stored
-                    .into_iter()
-                    .map(|(key, entry)| (key.as_str().to_owned(), Some(entry.value))),
+                stored.into_iter().map(|(key, entry)| (key.as_str().to_owned(), Some(entry.value))),
             );
         }
         merged.extend(changes);
