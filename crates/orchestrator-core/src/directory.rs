@@ -95,9 +95,9 @@ impl AppDirectory {
         if let Some(app) = self.active.get(slug) {
             return Ok(Some(app));
         }
-        // Asked outside of the queue for the one load, where requests for a
-        // name of no app would wait for each other in vain.
-        if self.apps.find(slug).await?.is_none() {
+        // Asked outside of the queue for the one load, where requests for what
+        // cannot be loaded would wait for each other in vain.
+        if self.apps.find(slug).await?.is_none_or(|app| app.active_release.is_none()) {
             return Ok(None);
         }
         let guard = match self.active.get_value_or_guard_async(slug).await {
