@@ -1,1 +1,120 @@
+//! PiCloud's stores: the ports of `picloud-shared` that end in `Store`, on
+//! SQLite and on PostgreSQL. This is the only crate that knows SQL.
+//!
+//! [`Stores`] opens a database, brings its schema up to date and hands out the
+//! ports. Which database it is cannot be told from outside.
+//!
+//! # To add a port
+//!
+//! 1. The trait and its words go to `crates/shared`, the rules of its methods
+//!    in its docs. Its every method names the app first.
+//! 2. Its tables go to a new pair of migrations with the next number, one in
+//!    `migrations/sqlite` (or `sqlite-history`, see below) and one in
+//!    `migrations/postgres`. `app_id` is the first column of every primary key
+//!    and refers to `apps` with `ON DELETE CASCADE`.
+//! 3. Its rules go to `tests/it/contract/<port>.rs`: one body per case, run on
+//!    both databases, two apps that must never meet among them.
+//! 4. Its implementations go to `src/sqlite/<port>.rs` and
+//!    `src/postgres/<port>.rs`, and a field to [`Stores`].
+//!
+//! # To change a table
+//!
+//! Add a migration; one that has been released is never edited. Expand first
+//! and contract in a later release, for two versions may run side by side.
+//!
+//! # Invariants
+//!
+//! - No sqlx type leaves the crate, nor does an error of it other than as text.
+//! - No query is put together from text at run time.
+//! - On SQLite one connection writes `picloud.db`, behind a fair lock, so
+//!   nobody waits for a database lock by polling and nobody starves.
+//! - Executions and logs lie in a file of their own on SQLite, `history.db`,
+//!   so that their volume never queues before a KV commit. They refer to apps
+//!   that may be gone; apps' numbers are never used twice, so nobody sees them.
+//! - Time comes in as a parameter. No method reads a clock.
 
+mod bounds;
+mod convert;
+mod hashed;
+mod postgres;
+mod sqlite;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use picloud_shared::kv::KvStore;
+use picloud_shared::{AppStore, ExecutionStore, ReleaseStore, StoreError};
+
+/// How long [`Stores::ping`] waits for its answer.
+const PING: Duration = Duration::from_secs(5);
+
+/// The ports of one open database.
+#[derive(Clone)]
+pub struct Stores {
+    pub apps: Arc<dyn AppStore>,
+    pub releases: Arc<dyn ReleaseStore>,
+    pub kv: Arc<dyn KvStore>,
+    pub executions: Arc<dyn ExecutionStore>,
+    database: Database,
+}
+
+#[derive(Clone)]
+enum Database {
+    Sqlite(Arc<sqlite::SqliteDatabase>),
+    Postgres(postgres::PostgresDatabase),
+}
+
+impl Stores {
+    /// Opens the databases in `dir`, an existing directory that no other
+    /// process uses, and makes them if need be.
+    ///
+    /// Must be called on a tokio runtime, which then runs the writer's task.
+    pub async fn open_sqlite(dir: &Path) -> Result<Self, StoreError> {
+        let database = Arc::new(sqlite::SqliteDatabase::open(dir).await?);
+        Ok(Self {
+            apps: Arc::new(sqlite::SqliteAppStore(database.clone())),
+            releases: Arc::new(sqlite::SqliteReleaseStore(database.clone())),
+            kv: Arc::new(sqlite::SqliteKvStore(database.clone())),
+            executions: Arc::new(sqlite::SqliteExecutionStore(database.clone())),
+            database: Database::Sqlite(database),
+        })
+    }
+
+    /// Connects to `postgres://user:password@host/database`, PostgreSQL 14 or
+    /// later.
+    pub async fn connect_postgres(url: &str) -> Result<Self, StoreError> {
+        let database = postgres::PostgresDatabase::connect(url).await?;
+        Ok(Self {
+            apps: Arc::new(postgres::PostgresAppStore(database.clone())),
+            releases: Arc::new(postgres::PostgresReleaseStore(database.clone())),
+            kv: Arc::new(postgres::PostgresKvStore(database.clone())),
+            executions: Arc::new(postgres::PostgresExecutionStore(database.clone())),
+            database: Database::Postgres(database),
+        })
+    }
+
+    /// Checks that the database takes writes, by writing.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let ping = async {
+            match &self.database {
+                Database::Sqlite(database) => database.ping().await,
+                Database::Postgres(database) => database.ping().await,
+            }
+        };
+        tokio::time::timeout(PING, ping).await.map_err(|_| {
+            StoreError::unavailable(format!("the database did not answer within {PING:?}"))
+        })?
+    }
+
+    /// Finishes the commits that wait, writes everything to its final place
+    /// and closes. Every later call of any port is [`StoreError::Unavailable`].
+    pub async fn close(&self) {
+        match &self.database {
+            Database::Sqlite(database) => database.close().await,
+            Database::Postgres(database) => database.close().await,
+        }
+    }
+}

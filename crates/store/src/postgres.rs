@@ -1,0 +1,89 @@
+//! The stores on PostgreSQL.
+
+mod app;
+mod execution;
+mod kv;
+mod release;
+
+use std::time::Duration;
+
+use picloud_shared::StoreError;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgPool};
+
+pub(crate) use app::PostgresAppStore;
+pub(crate) use execution::PostgresExecutionStore;
+pub(crate) use kv::PostgresKvStore;
+pub(crate) use release::PostgresReleaseStore;
+
+use crate::convert::failed;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+const CONNECTIONS: u32 = 16;
+/// A connection idle for longer is tested before use, for the server may have
+/// gone and come back; one in steady use costs no extra round trip.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// Runs of a transaction that the server ends for another's sake.
+const ATTEMPTS: u32 = 5;
+
+#[derive(Clone)]
+pub(crate) struct PostgresDatabase {
+    pool: PgPool,
+}
+
+impl PostgresDatabase {
+    pub(crate) async fn connect(url: &str) -> Result<Self, StoreError> {
+        let options: PgConnectOptions = url.parse().map_err(failed)?;
+        // Nothing reaps idle connections, so nothing wakes up for it.
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(5))
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok())
+                })
+            })
+            .connect_with(options.disable_statement_logging())
+            .await
+            .map_err(failed)?;
+        MIGRATIONS.run(&pool).await.map_err(failed)?;
+        Ok(Self { pool })
+    }
+
+    /// Checks that the server takes writes: a standby refuses to count on.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT nextval('kv_version')")
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(failed)
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Whether to run a transaction again that the server has rolled back because
+/// of somebody else's, on a deadlock or a serialization failure.
+#[derive(Default)]
+struct Retries(u32);
+
+impl Retries {
+    fn again(&mut self, error: &sqlx::Error) -> bool {
+        self.0 += 1;
+        self.0 < ATTEMPTS && matches!(state(error), "40001" | "40P01")
+    }
+}
+
+/// The error's SQLSTATE, empty if it does not come from the server.
+fn state(error: &sqlx::Error) -> &str {
+    let error = error.as_database_error();
+    let error = error.and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    error.map_or("", PgDatabaseError::code)
+}

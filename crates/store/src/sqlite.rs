@@ -1,0 +1,109 @@
+//! The stores on SQLite: two files in a directory.
+
+mod app;
+mod commit;
+mod execution;
+mod kv;
+mod plan;
+mod release;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use picloud_shared::StoreError;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlitePool};
+
+pub(crate) use app::SqliteAppStore;
+pub(crate) use execution::SqliteExecutionStore;
+pub(crate) use kv::SqliteKvStore;
+pub(crate) use release::SqliteReleaseStore;
+
+use crate::convert::failed;
+use commit::Committer;
+use writer::Writer;
+
+static MAIN: Migrator = sqlx::migrate!("migrations/sqlite");
+static HISTORY: Migrator = sqlx::migrate!("migrations/sqlite-history");
+
+/// Connections for reading, per file. Each is a thread that sleeps when idle.
+const READERS: u32 = 4;
+
+/// Both files, open.
+pub(crate) struct SqliteDatabase {
+    main: File,
+    history: File,
+    committer: Committer,
+}
+
+/// One database file: a connection that writes and some that read.
+struct File {
+    writer: Arc<Writer>,
+    readers: SqlitePool,
+}
+
+impl SqliteDatabase {
+    pub(crate) async fn open(dir: &Path) -> Result<Self, StoreError> {
+        // FULL: a commit is on the disk when it returns.
+        let main = File::open(&dir.join("picloud.db"), SqliteSynchronous::Full, &MAIN).await?;
+        // NORMAL: the last records may be lost with the machine's power, but
+        // the file stays sound.
+        let history =
+            File::open(&dir.join("history.db"), SqliteSynchronous::Normal, &HISTORY).await?;
+        let committer = Committer::start(main.writer.clone());
+        Ok(Self { main, history, committer })
+    }
+
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.main.writer.ping().await?;
+        self.history.writer.ping().await
+    }
+
+    pub(crate) async fn close(&self) {
+        self.committer.close().await;
+        self.main.close().await;
+        self.history.close().await;
+    }
+}
+
+impl File {
+    async fn open(
+        path: &Path,
+        synchronous: SqliteSynchronous,
+        migrations: &Migrator,
+    ) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(Duration::from_secs(5))
+            .disable_statement_logging();
+        // No mmap: there an I/O error would be a signal that ends the process.
+        let write = options
+            .clone()
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(synchronous)
+            .pragma("cache_size", "-8000")
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", "67108864");
+        let writer = Writer::open(write, migrations).await?;
+        // Nothing reaps idle connections, so nothing wakes up for it.
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(failed)?;
+        Ok(Self { writer: Arc::new(writer), readers })
+    }
+
+    async fn close(&self) {
+        // Readers first: the last connection to go removes the WAL.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,218 @@
+//! Executions and logs on SQLite, in a file of their own.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use picloud_shared::execution::LogQuery;
+use picloud_shared::{
+    AppId, Execution, ExecutionId, ExecutionStore, Level, LogLine, ReleaseNumber, StoreError, Usage,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::SqliteDatabase;
+use crate::convert::{
+    corrupt, failed, level, level_number, signed, to_json, unsigned, without_nul,
+};
+
+pub(crate) struct SqliteExecutionStore(pub(crate) Arc<SqliteDatabase>);
+
+#[async_trait]
+impl ExecutionStore for SqliteExecutionStore {
+    async fn record(&self, executions: &[Execution], lines: &[LogLine]) -> Result<(), StoreError> {
+        let executions = executions_json(executions)?;
+        let lines = lines_json(lines)?;
+        let mut transaction = self.0.history.writer.begin().await?;
+        let recorded = record(transaction.connection()?, executions, lines).await;
+        transaction.finish(recorded).await
+    }
+
+    async fn executions(
+        &self,
+        app: AppId,
+        before: Option<ExecutionId>,
+        limit: u32,
+    ) -> Result<Vec<Execution>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM executions WHERE app_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+        )
+        .bind(app.0)
+        .bind(before.map_or(Uuid::max(), |before| before.0))
+        .bind(limit)
+        .fetch_all(&self.0.history.readers)
+        .await
+        .map_err(failed)?;
+        rows.iter().map(execution).collect()
+    }
+
+    async fn execution(
+        &self,
+        app: AppId,
+        id: ExecutionId,
+    ) -> Result<Option<Execution>, StoreError> {
+        let row = sqlx::query("SELECT * FROM executions WHERE app_id = ?1 AND id = ?2")
+            .bind(app.0)
+            .bind(id.0)
+            .fetch_optional(&self.0.history.readers)
+            .await
+            .map_err(failed)?;
+        row.as_ref().map(execution).transpose()
+    }
+
+    async fn logs(&self, app: AppId, query: &LogQuery) -> Result<Vec<LogLine>, StoreError> {
+        // Two statements, so that each has its index: an execution's lines are
+        // few, an app's are not.
+        let sql = match query.execution {
+            None => {
+                "SELECT * FROM logs WHERE app_id = ?1 AND seq > ?2 AND level >= ?3
+                 ORDER BY seq DESC LIMIT ?4"
+            }
+            Some(_) => {
+                "SELECT * FROM logs WHERE app_id = ?1 AND seq > ?2 AND level >= ?3
+                    AND execution = ?5 ORDER BY seq DESC LIMIT ?4"
+            }
+        };
+        let rows = sqlx::query(sql)
+            .bind(app.0)
+            .bind(query.after.unwrap_or(0))
+            .bind(level_number(query.min_level.unwrap_or(Level::Debug)))
+            .bind(query.limit)
+            .bind(query.execution.map(|id| id.0))
+            .fetch_all(&self.0.history.readers)
+            .await
+            .map_err(failed)?;
+        rows.iter().rev().map(line).collect()
+    }
+
+    async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {
+        let mut transaction = self.0.history.writer.begin().await?;
+        let pruned = sqlx::query(
+            "DELETE FROM executions WHERE (app_id, id) IN (
+                SELECT app_id, id FROM executions WHERE started_at_ms < ?1
+                ORDER BY started_at_ms LIMIT ?2);
+             DELETE FROM logs WHERE seq IN (
+                SELECT seq FROM logs WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
+        )
+        .bind(signed(before_ms))
+        .bind(limit)
+        .execute(transaction.connection()?)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(failed);
+        transaction.finish(pruned).await
+    }
+}
+
+/// Rows go in as one JSON array of arrays, so that a batch is one statement
+/// whatever its size.
+async fn record(
+    connection: &mut SqliteConnection,
+    executions: String,
+    lines: String,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO executions (id, app_id, release, handler, cause, started_at_ms, duration_us,
+            outcome, status, error, fuel, memory_bytes, host_calls, host_bytes, attempts)
+         SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4,
+            value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10,
+            value ->> 11, value ->> 12, value ->> 13, value ->> 14
+         FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING;
+         INSERT INTO logs (execution, app_id, at_ms, level, message, fields)
+         SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
+         FROM json_each(?2) ORDER BY json_each.key",
+    )
+    .bind(executions)
+    .bind(lines)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+fn executions_json(executions: &[Execution]) -> Result<String, StoreError> {
+    let rows = executions
+        .iter()
+        .map(|execution| {
+            let usage = &execution.usage;
+            let error = execution.error.as_ref().map(to_json).transpose()?;
+            Ok((
+                execution.id.0.simple().to_string(),
+                execution.app,
+                execution.release,
+                without_nul(&execution.handler),
+                without_nul(&execution.cause),
+                signed(execution.started_at_ms),
+                signed(execution.duration_us),
+                &execution.outcome,
+                execution.status,
+                error,
+                signed(usage.fuel),
+                signed(usage.memory_bytes),
+                signed(usage.host_calls),
+                signed(usage.host_bytes),
+                execution.attempts,
+            ))
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    to_json(&rows)
+}
+
+fn lines_json(lines: &[LogLine]) -> Result<String, StoreError> {
+    let rows: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (
+                line.execution.0.simple().to_string(),
+                line.app,
+                signed(line.at_ms),
+                level_number(line.level),
+                without_nul(&line.message),
+                line.fields.as_deref().map(without_nul),
+            )
+        })
+        .collect();
+    to_json(&rows)
+}
+
+fn execution(row: &SqliteRow) -> Result<Execution, StoreError> {
+    let get = |column| -> Result<u64, StoreError> {
+        unsigned(column, row.try_get(column).map_err(failed)?)
+    };
+    let text = |column| row.try_get::<String, _>(column).map_err(failed);
+    let error: Option<String> = row.try_get("error").map_err(failed)?;
+    let error = error.map(|json| serde_json::from_str(&json)).transpose();
+    let status: Option<i64> = row.try_get("status").map_err(failed)?;
+    let attempts = row.try_get("attempts").map_err(failed)?;
+    Ok(Execution {
+        id: ExecutionId(row.try_get("id").map_err(failed)?),
+        app: AppId(row.try_get("app_id").map_err(failed)?),
+        release: ReleaseNumber(row.try_get("release").map_err(failed)?),
+        handler: text("handler")?,
+        cause: text("cause")?,
+        started_at_ms: get("started_at_ms")?,
+        duration_us: get("duration_us")?,
+        outcome: text("outcome")?,
+        status: status.map(|status| unsigned("a status", status)).transpose()?,
+        error: error.map_err(|error| corrupt("an execution's error", error))?,
+        usage: Usage {
+            fuel: get("fuel")?,
+            memory_bytes: get("memory_bytes")?,
+            host_calls: get("host_calls")?,
+            host_bytes: get("host_bytes")?,
+        },
+        attempts: unsigned("attempts", attempts)?,
+    })
+}
+
+fn line(row: &SqliteRow) -> Result<LogLine, StoreError> {
+    Ok(LogLine {
+        seq: row.try_get("seq").map_err(failed)?,
+        app: AppId(row.try_get("app_id").map_err(failed)?),
+        execution: ExecutionId(row.try_get("execution").map_err(failed)?),
+        at_ms: unsigned("a time", row.try_get("at_ms").map_err(failed)?)?,
+        level: level(row.try_get("level").map_err(failed)?)?,
+        message: row.try_get("message").map_err(failed)?,
+        fields: row.try_get("fields").map_err(failed)?,
+    })
+}

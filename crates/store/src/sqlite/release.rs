@@ -1,0 +1,198 @@
+//! Releases on SQLite.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use picloud_shared::{
+    AppId, BlobHash, NewRelease, Release, ReleaseFile, ReleaseNumber, ReleaseStore, StoreError,
+};
+use sqlx::SqliteConnection;
+
+use super::SqliteDatabase;
+use crate::convert::{failed, hash, signed, unsigned, without_nul};
+use crate::hashed::{HashedFile, hashed, total_bytes};
+
+pub(crate) struct SqliteReleaseStore(pub(crate) Arc<SqliteDatabase>);
+
+type Row = (i64, i64, String, i64, i64);
+
+#[async_trait]
+impl ReleaseStore for SqliteReleaseStore {
+    async fn create(&self, app: AppId, release: &NewRelease) -> Result<Release, StoreError> {
+        let files = hashed(release).await?;
+        let mut transaction = self.0.main.writer.begin().await?;
+        let created = create(transaction.connection()?, app, release, &files).await;
+        transaction.finish(created).await
+    }
+
+    async fn find(&self, app: AppId, number: ReleaseNumber) -> Result<Option<Release>, StoreError> {
+        let row = sqlx::query_as(
+            "SELECT number, created_at_ms, note, files, bytes FROM releases
+             WHERE app_id = ?1 AND number = ?2",
+        )
+        .bind(app.0)
+        .bind(number.0)
+        .fetch_optional(&self.0.main.readers)
+        .await
+        .map_err(failed)?;
+        row.map(found).transpose()
+    }
+
+    async fn list(
+        &self,
+        app: AppId,
+        before: Option<ReleaseNumber>,
+        limit: u32,
+    ) -> Result<Vec<Release>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT number, created_at_ms, note, files, bytes FROM releases
+             WHERE app_id = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3",
+        )
+        .bind(app.0)
+        .bind(before.map_or(i64::MAX, |before| before.0))
+        .bind(limit)
+        .fetch_all(&self.0.main.readers)
+        .await
+        .map_err(failed)?;
+        rows.into_iter().map(found).collect()
+    }
+
+    async fn activate(&self, app: AppId, number: ReleaseNumber) -> Result<bool, StoreError> {
+        let mut transaction = self.0.main.writer.begin().await?;
+        let activated = sqlx::query(
+            "UPDATE apps SET active_release = ?2 WHERE id = ?1
+             AND EXISTS (SELECT 1 FROM releases WHERE app_id = ?1 AND number = ?2)",
+        )
+        .bind(app.0)
+        .bind(number.0)
+        .execute(transaction.connection()?)
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(failed);
+        transaction.finish(activated).await
+    }
+
+    async fn files(
+        &self,
+        app: AppId,
+        number: ReleaseNumber,
+    ) -> Result<Vec<ReleaseFile>, StoreError> {
+        let rows: Vec<(String, Vec<u8>, i64)> = sqlx::query_as(
+            "SELECT path, hash, bytes FROM release_files
+             WHERE app_id = ?1 AND number = ?2 ORDER BY path",
+        )
+        .bind(app.0)
+        .bind(number.0)
+        .fetch_all(&self.0.main.readers)
+        .await
+        .map_err(failed)?;
+        let file = |(path, digest, bytes): (_, Vec<u8>, _)| {
+            let bytes = unsigned("a file's size", bytes)?;
+            Ok(ReleaseFile { path, hash: hash(&digest)?, bytes })
+        };
+        rows.into_iter().map(file).collect()
+    }
+
+    async fn blob(&self, app: AppId, hash: BlobHash) -> Result<Option<Bytes>, StoreError> {
+        let contents: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT contents FROM blobs WHERE app_id = ?1 AND hash = ?2")
+                .bind(app.0)
+                .bind(hash.as_bytes().as_slice())
+                .fetch_optional(&self.0.main.readers)
+                .await
+                .map_err(failed)?;
+        Ok(contents.map(Bytes::from))
+    }
+
+    async fn contents(
+        &self,
+        app: AppId,
+        number: ReleaseNumber,
+    ) -> Result<BTreeMap<String, Bytes>, StoreError> {
+        let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+            "SELECT path, contents FROM release_files JOIN blobs USING (app_id, hash)
+             WHERE app_id = ?1 AND number = ?2",
+        )
+        .bind(app.0)
+        .bind(number.0)
+        .fetch_all(&self.0.main.readers)
+        .await
+        .map_err(failed)?;
+        Ok(rows.into_iter().map(|(path, contents)| (path, Bytes::from(contents))).collect())
+    }
+}
+
+async fn create(
+    connection: &mut SqliteConnection,
+    app: AppId,
+    release: &NewRelease,
+    files: &[HashedFile],
+) -> Result<Release, StoreError> {
+    let current: Option<(Option<i64>, i64)> = sqlx::query_as(
+        "SELECT active_release,
+            (SELECT coalesce(max(number), 0) FROM releases WHERE app_id = id)
+         FROM apps WHERE id = ?1",
+    )
+    .bind(app.0)
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?;
+    // An app deleted meanwhile is a change by somebody else like any other.
+    let (active, last) = current.ok_or(StoreError::Conflict)?;
+    if release.derived_from.is_some() && release.derived_from != active.map(ReleaseNumber) {
+        return Err(StoreError::Conflict);
+    }
+
+    let number = last + 1;
+    let note = without_nul(&release.note).into_owned();
+    let bytes = total_bytes(files);
+    sqlx::query(
+        "INSERT INTO releases (app_id, number, created_at_ms, note, files, bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6);
+         UPDATE apps SET active_release = ?2 WHERE id = ?1",
+    )
+    .bind(app.0)
+    .bind(number)
+    .bind(signed(release.created_at_ms))
+    .bind(&note)
+    .bind(signed(files.len() as u64))
+    .bind(signed(bytes))
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    for HashedFile { path, hash, contents } in files {
+        sqlx::query(
+            "INSERT INTO blobs (app_id, hash, contents) VALUES (?1, ?3, ?4) ON CONFLICT DO NOTHING;
+             INSERT INTO release_files (app_id, number, path, hash, bytes)
+             VALUES (?1, ?2, ?5, ?3, ?6)",
+        )
+        .bind(app.0)
+        .bind(number)
+        .bind(hash.as_bytes().to_vec())
+        .bind(contents.to_vec())
+        .bind(path)
+        .bind(signed(contents.len() as u64))
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    }
+    Ok(Release {
+        number: ReleaseNumber(number),
+        created_at_ms: release.created_at_ms,
+        note,
+        files: files.len() as u64,
+        bytes,
+    })
+}
+
+fn found((number, created_at_ms, note, files, bytes): Row) -> Result<Release, StoreError> {
+    Ok(Release {
+        number: ReleaseNumber(number),
+        created_at_ms: unsigned("a time", created_at_ms)?,
+        note,
+        files: unsigned("a number of files", files)?,
+        bytes: unsigned("a release's size", bytes)?,
+    })
+}

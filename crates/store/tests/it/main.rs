@@ -1,0 +1,8 @@
+//! The stores, through their ports, on real databases.
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod sqlite;
+#[cfg(test)]
+mod support;
