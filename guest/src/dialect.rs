@@ -1,5 +1,5 @@
-//! Where scripts differ from plain Rhai: two of its rules would surprise in a
-//! handler, and are changed.
+//! Where scripts differ from plain Rhai: three of its rules would surprise in
+//! a handler, and are changed.
 //!
 //! - Rhai lets a script's function hide a value's method of the same name: in a
 //!   file with `fn get(req)`, `users.get("ann")` would call that function. Here
@@ -7,6 +7,8 @@
 //!   function of such a name, the method calls of that name are parsed as calls
 //!   of `.get`, a name that no script can define, and the SDK's methods are
 //!   registered under that name too.
+//! - Rhai reserves the word `debug`, so that no namespace can have a function of
+//!   that name. Here **`log::debug` is a name like others**.
 //! - Rhai's functions see a constant of their file as `global::NAME` only. Here
 //!   **a file's constants are in effect in its functions** under their own names.
 
@@ -29,7 +31,16 @@ pub(crate) struct Source {
     text: String,
     /// Where each line begins.
     lines: Vec<usize>,
-    after_dot: bool,
+    last: Last,
+}
+
+/// The token before.
+#[derive(Clone, Copy, Default)]
+enum Last {
+    Dot,
+    DoubleColon,
+    #[default]
+    Other,
 }
 
 impl Names {
@@ -69,43 +80,47 @@ pub(crate) fn readable(name: &str) -> &str {
     name.strip_prefix('.').unwrap_or(name)
 }
 
-/// Keeps functions from hiding the methods of these names. The source must be
-/// told each text before it is parsed.
+/// Keeps functions from hiding the methods of these names, and lets `log` have a
+/// function `debug`. The source must be told each text before it is parsed.
 #[expect(deprecated, reason = "on_parse_token is not deprecated but marked as volatile")]
-pub(crate) fn protect_methods(engine: &mut Engine, names: BTreeSet<&'static str>) -> Rc<RefCell<Source>> {
-    let source = Rc::new(RefCell::new(Source::default()));
-    if names.is_empty() {
-        return source;
-    }
-    for name in &names {
+pub(crate) fn map_tokens(
+    engine: &mut Engine,
+    protected: BTreeSet<&'static str>,
+) -> Rc<RefCell<Source>> {
+    for name in &protected {
         register_fallbacks(engine, name);
     }
+    let source = Rc::new(RefCell::new(Source::default()));
     let seen = Rc::clone(&source);
     engine.on_parse_token(move |token, position, _| {
         let source = &mut *seen.borrow_mut();
-        let after_dot = std::mem::replace(
-            &mut source.after_dot,
-            matches!(token, Token::Period | Token::Elvis),
-        );
-        match token {
-            Token::Identifier(name)
-                if after_dot
-                    && names.contains(name.as_str())
-                    && source.is_called(&name, position) =>
+        let token = match (token, source.last) {
+            (Token::Identifier(name), Last::Dot)
+                if protected.contains(name.as_str()) && source.is_called(&name, position) =>
             {
                 Token::Identifier(Box::new(hidden(&name).into()))
             }
-            token => token,
-        }
+            (Token::Reserved(name), Last::DoubleColon) if *name == "debug" => {
+                Token::Identifier(name)
+            }
+            (token, _) => token,
+        };
+        source.last = match token {
+            Token::Period | Token::Elvis => Last::Dot,
+            Token::DoubleColon => Last::DoubleColon,
+            _ => Last::Other,
+        };
+        token
     });
     source
 }
 
 impl Source {
     pub(crate) fn set(&mut self, text: &str) {
-        self.lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.lines =
+            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         text.clone_into(&mut self.text);
-        self.after_dot = false;
+        self.last = Last::Other;
     }
 
     /// Whether a parenthesis follows the name at that place.
@@ -129,9 +144,12 @@ fn register_fallbacks(engine: &mut Engine, name: &'static str) {
     engine.register_fn(&hidden, move |ctx: NativeCallContext<'_>, this: &mut Dynamic| {
         fall_back(&ctx, name, this, [])
     });
-    engine.register_fn(&hidden, move |ctx: NativeCallContext<'_>, this: &mut Dynamic, a: Dynamic| {
-        fall_back(&ctx, name, this, [a])
-    });
+    engine.register_fn(
+        &hidden,
+        move |ctx: NativeCallContext<'_>, this: &mut Dynamic, a: Dynamic| {
+            fall_back(&ctx, name, this, [a])
+        },
+    );
     engine.register_fn(
         &hidden,
         move |ctx: NativeCallContext<'_>, this: &mut Dynamic, a: Dynamic, b: Dynamic| {

@@ -54,7 +54,11 @@ pub(crate) fn describe(error: Box<EvalAltResult>, file: &str) -> Thrown {
 }
 
 /// Describes a syntax error in `file`.
-pub(crate) fn describe_syntax(kind: &ParseErrorType, position: Position, file: &str) -> ScriptError {
+pub(crate) fn describe_syntax(
+    kind: &ParseErrorType,
+    position: Position,
+    file: &str,
+) -> ScriptError {
     ScriptError {
         message: kind.to_string(),
         position: place(file, position),

@@ -212,9 +212,7 @@ fn evaluate(
             module.build_index();
             Ok(module.into())
         }
-        Err(inner) => {
-            Err(EvalAltResult::ErrorInModule(path.to_owned(), inner, position).into())
-        }
+        Err(inner) => Err(EvalAltResult::ErrorInModule(path.to_owned(), inner, position).into()),
     }
 }
 

@@ -168,7 +168,13 @@ impl Script {
         let scope = &mut Scope::new();
         let name = function.name.as_str();
         let result = if function.takes_one {
-            self.engine.call_fn_with_options::<Dynamic>(options, scope, &self.ast, name, (argument,))
+            self.engine.call_fn_with_options::<Dynamic>(
+                options,
+                scope,
+                &self.ast,
+                name,
+                (argument,),
+            )
         } else if function.takes_none {
             self.engine.call_fn_with_options::<Dynamic>(options, scope, &self.ast, name, ())
         } else {

@@ -62,11 +62,8 @@ pub const NAMESPACES: &[Namespace] = &[
 /// ends the invocation and never returns here.
 pub trait Host {
     /// The entry's value as JSON; `None` if there is no such entry.
-    fn kv_get(
-        &self,
-        collection: &str,
-        key: &str,
-    ) -> std::result::Result<Option<String>, kv::Error>;
+    fn kv_get(&self, collection: &str, key: &str)
+    -> std::result::Result<Option<String>, kv::Error>;
 
     /// Writes an entry; with `ttl_s` it ceases to exist after that many seconds.
     fn kv_set(

@@ -39,17 +39,14 @@ fn register(to: &mut Registrar<'_>, _: &Shared) {
             if !options.boolean("pretty")?.unwrap_or(false) {
                 return to_text("json", &value);
             }
-            serde_json::to_string_pretty(&Json::new(&value)).map_err(|error| invalid("json", &error))
+            serde_json::to_string_pretty(&Json::new(&value))
+                .map_err(|error| invalid("json", &error))
         },
     );
 }
 
 /// Parses JSON for `service`, throwing `code`.
-pub(crate) fn parse(
-    service: &'static str,
-    code: &'static str,
-    text: &[u8],
-) -> Result<Dynamic> {
+pub(crate) fn parse(service: &'static str, code: &'static str, text: &[u8]) -> Result<Dynamic> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     DynamicSeed
         .deserialize(&mut reader)
@@ -78,7 +75,11 @@ impl<'a> Json<'a> {
         Self { value, depth: 0 }
     }
 
-    fn array<S: Serializer>(&self, array: &[Dynamic], to: S) -> std::result::Result<S::Ok, S::Error> {
+    fn array<S: Serializer>(
+        &self,
+        array: &[Dynamic],
+        to: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
         let depth = self.next_depth()?;
         let mut list = to.serialize_seq(Some(array.len()))?;
         for value in array {

@@ -94,12 +94,16 @@ fn register_entries(to: &mut Registrar<'_>) {
             Ok(c.host()?.kv_delete(&c.name, &key)?)
         },
     );
-    to.method("count() -> int", "How many entries there are.", |c: &mut Collection| -> Result<i64> {
-        Ok(c.host()?.kv_count(&c.name)?.cast_signed())
-    });
-    to.method("clear()", "Deletes every entry of the collection.", |c: &mut Collection| -> Result<()> {
-        Ok(c.host()?.kv_clear(&c.name)?)
-    });
+    to.method(
+        "count() -> int",
+        "How many entries there are.",
+        |c: &mut Collection| -> Result<i64> { Ok(c.host()?.kv_count(&c.name)?.cast_signed()) },
+    );
+    to.method(
+        "clear()",
+        "Deletes every entry of the collection.",
+        |c: &mut Collection| -> Result<()> { Ok(c.host()?.kv_clear(&c.name)?) },
+    );
 }
 
 fn register_updates(to: &mut Registrar<'_>) {

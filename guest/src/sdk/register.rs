@@ -1,9 +1,13 @@
 //! How a namespace registers what scripts can call, with the words that the
 //! reference is made of.
 
+use std::any::TypeId;
 use std::collections::BTreeSet;
 
-use rhai::{Engine, FuncRegistration, Module, RhaiNativeFunc, Shared, Variant};
+use rhai::{
+    Dynamic, Engine, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc,
+    RhaiNativeFunc, Shared, Variant,
+};
 
 use super::{Context, NAMESPACES};
 use crate::dialect::{self, Names};
@@ -85,9 +89,11 @@ impl Registrar<'_> {
         doc: &'static str,
         function: impl RhaiNativeFunc<A, N, X, R, F> + 'static,
     ) {
-        FuncRegistration::new(name_of(signature))
-            .with_volatility(true)
-            .set_into_module(&mut self.module, function);
+        FuncRegistration::new(name_of(signature)).set_into_module_raw(
+            &mut self.module,
+            param_types(&function),
+            with_position(function.into_rhai_function(true, true)),
+        );
         self.record(Kind::Function, signature, doc);
     }
 
@@ -145,6 +151,38 @@ impl Registrar<'_> {
         let namespace = self.namespace;
         self.registrations.push(Registration { namespace, kind, signature, doc });
     }
+}
+
+/// The types of a function's parameters.
+fn param_types<A: 'static, const N: usize, const X: bool, R: 'static, const F: bool, T>(
+    _: &T,
+) -> [TypeId; N]
+where
+    T: RhaiNativeFunc<A, N, X, R, F>,
+{
+    T::param_types()
+}
+
+/// Has what the function throws say where it was called, which Rhai sees to for
+/// methods but not for functions of a namespace.
+fn with_position(mut function: RhaiFunc) -> RhaiFunc {
+    if let RhaiFunc::Pure { func, has_context, .. } = &mut function {
+        let inner = Shared::clone(func);
+        let takes_context = std::mem::replace(has_context, true);
+        *func = Shared::new(
+            move |context: Option<NativeCallContext<'_>>, arguments: &mut [&mut Dynamic]| {
+                let position = context.as_ref().map(NativeCallContext::call_position);
+                let context = context.filter(|_| takes_context);
+                inner(context, arguments).map_err(|mut error| {
+                    if let (Some(position), Position::NONE) = (position, error.position()) {
+                        error.set_position(position);
+                    }
+                    error
+                })
+            },
+        );
+    }
+    function
 }
 
 /// What has been registered.

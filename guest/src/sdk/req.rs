@@ -31,9 +31,13 @@ fn register(to: &mut Registrar<'_>, context: &Shared) {
     register_headers(to);
     register_body(to);
     let ctx = Rc::clone(context);
-    to.property("id -> string", "The execution's id.", move |_: &mut Req| -> Result<ImmutableString> {
-        Ok(ctx.invocation("req")?.id.as_str().into())
-    });
+    to.property(
+        "id -> string",
+        "The execution's id.",
+        move |_: &mut Req| -> Result<ImmutableString> {
+            Ok(ctx.invocation("req")?.id.as_str().into())
+        },
+    );
 }
 
 fn register_fields(to: &mut Registrar<'_>) {
@@ -80,9 +84,11 @@ fn register_headers(to: &mut Registrar<'_>) {
         "The headers, by names in any case: `req.headers.accept`, `req.headers[\"user-agent\"]`.",
         |req: &mut Req| Headers(Rc::clone(&req.0)),
     );
-    to.method("to_map() -> map", "All headers, by names in lower case.", |headers: &mut Headers| {
-        headers.to_map()
-    });
+    to.method(
+        "to_map() -> map",
+        "All headers, by names in lower case.",
+        |headers: &mut Headers| headers.to_map(),
+    );
 }
 
 fn register_body(to: &mut Registrar<'_>) {
@@ -100,7 +106,9 @@ fn register_body(to: &mut Registrar<'_>) {
         "form() -> map",
         "The fields of an HTML form (application/x-www-form-urlencoded); throws `invalid_body` if \
          the body is not UTF-8.",
-        |req: &mut Req| -> Result<Map> { Ok(to_map(form_urlencoded::parse(text(req)?.as_bytes()))) },
+        |req: &mut Req| -> Result<Map> {
+            Ok(to_map(form_urlencoded::parse(text(req)?.as_bytes())))
+        },
     );
     to.method("bytes() -> blob", "The body as it came.", |req: &mut Req| -> Blob {
         req.0.body.clone()
@@ -131,11 +139,7 @@ impl Headers {
     }
 
     pub(crate) fn to_map(&self) -> Map {
-        self.0
-            .headers
-            .iter()
-            .map(|(name, _)| (name.as_str().into(), self.get(name)))
-            .collect()
+        self.0.headers.iter().map(|(name, _)| (name.as_str().into(), self.get(name))).collect()
     }
 }
 

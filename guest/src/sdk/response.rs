@@ -170,14 +170,14 @@ fn check_header(name: &str, value: &str) -> Result<()> {
         return Err(throw("response", "invalid_header", message));
     }
     if value.chars().any(|c| c.is_control() && c != '\t') {
-        let message = format!("the value of header \"{name}\" has a line break or control character");
+        let message =
+            format!("the value of header \"{name}\" has a line break or control character");
         return Err(throw("response", "invalid_header", message));
     }
     Ok(())
 }
 
-const COOKIE_OPTIONS: &[&str] =
-    &["max_age", "expires", "path", "http_only", "secure", "same_site"];
+const COOKIE_OPTIONS: &[&str] = &["max_age", "expires", "path", "http_only", "secure", "same_site"];
 
 fn cookie(r: &Response, name: &str, value: &str, options: Map) -> Result<Response> {
     let invalid = |message: String| throw("response", "invalid_cookie", message);
@@ -190,7 +190,8 @@ fn cookie(r: &Response, name: &str, value: &str, options: Map) -> Result<Respons
     if name.is_empty() || !name.bytes().all(is_token) {
         return Err(invalid(format!("{name:?} cannot be a cookie's name")));
     }
-    let is_value = |b: u8| matches!(b, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
+    let is_value =
+        |b: u8| matches!(b, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
     if !value.bytes().all(is_value) {
         let message = format!(
             "the value of cookie \"{name}\" has a space, quote, comma, semicolon, backslash or a \

@@ -158,7 +158,12 @@ fn a_value_becomes_an_answer_by_its_type() {
         ("[1, [], ()]", 200, Some(json), "[1,[],null]"),
         ("#{status: 404, body: \"x\"}", 200, Some(json), r#"{"body":"x","status":404}"#),
         ("blob(2, 65)", 200, Some("application/octet-stream"), "AA"),
-        ("req.headers", 200, Some(json), r#"{"accept":"text/html, */*","cookie":"a=1; b=two","user-agent":"test"}"#),
+        (
+            "req.headers",
+            200,
+            Some(json),
+            r#"{"accept":"text/html, */*","cookie":"a=1; b=two","user-agent":"test"}"#,
+        ),
     ] {
         for main in [value.to_owned(), format!("fn get(req) {{ {value} }}")] {
             let response = answer(&main, "GET");

@@ -60,7 +60,13 @@ impl Host for World {
         Ok(self.entry(collection, key).map(|(json, _)| json))
     }
 
-    fn kv_set(&self, collection: &str, key: &str, json: &str, ttl: Option<u64>) -> Result<(), Error> {
+    fn kv_set(
+        &self,
+        collection: &str,
+        key: &str,
+        json: &str,
+        ttl: Option<u64>,
+    ) -> Result<(), Error> {
         self.0.borrow_mut().calls += 1;
         check(collection, key)?;
         match key {
