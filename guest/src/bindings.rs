@@ -29,7 +29,9 @@ impl generated::Guest for generated::Exports {
     fn compile(program: types::Program) -> Result<types::ScriptInfo, Vec<types::ScriptError>> {
         match Script::compile(Box::new(WitHost), program.into()) {
             Ok((script, info)) => {
-                SCRIPT.with(|slot| slot.set(script)).map_err(|_| Vec::new())?;
+                SCRIPT.with(|slot| {
+                    slot.get_or_init(|| script);
+                });
                 Ok(info.into())
             }
             Err(errors) => Err(errors.into_iter().map(Into::into).collect()),

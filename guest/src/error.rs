@@ -15,6 +15,7 @@ pub(crate) enum Thrown {
 }
 
 /// Describes an error that came out of the code of `file`.
+#[expect(clippy::boxed_local, reason = "Rhai boxes its errors")]
 pub(crate) fn describe(error: Box<EvalAltResult>, file: &str) -> Thrown {
     let mut stack = Vec::new();
     let mut file = file.to_owned();

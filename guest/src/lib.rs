@@ -29,6 +29,8 @@
 //! 4. Add cases to `tests/it/`: a test fails as long as something registered is
 //!    called by none.
 
+#![expect(clippy::unnecessary_box_returns, reason = "Rhai boxes its errors")]
+
 #[cfg(target_arch = "wasm32")]
 mod bindings;
 mod dialect;

@@ -176,7 +176,7 @@ impl Modules {
         let with_extension = format!("{path}.rhai");
         if self.files.contains_key(&with_extension) {
             Ok(with_extension)
-        } else if path.ends_with(".rhai") && self.files.contains_key(&path) {
+        } else if path.strip_suffix(".rhai").is_some() && self.files.contains_key(&path) {
             Ok(path)
         } else {
             Err(format!("there is no file to import as \"{import}\""))

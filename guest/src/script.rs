@@ -133,13 +133,11 @@ impl Script {
             "OPTIONS" => self.function("options"),
             _ => None,
         };
-        match handler.or_else(|| self.function("handle")) {
-            Some(function) => self.call(function, Dynamic::from(Req::new(request))),
-            None => {
-                let status = if request.method == "OPTIONS" { 204 } else { 405 };
-                Ok(response::Response::empty(status).header("allow", allow).finish())
-            }
+        if let Some(function) = handler.or_else(|| self.function("handle")) {
+            return self.call(function, Dynamic::from(Req::new(request)));
         }
+        let status = if request.method == "OPTIONS" { 204 } else { 405 };
+        Ok(response::Response::empty(status).header("allow", allow).finish())
     }
 
     fn named(&self, event: NamedEvent) -> Result<Response, Thrown> {

@@ -121,8 +121,9 @@ pub(crate) fn friendly_type_name(rust: &str) -> &str {
     match rust {
         "i64" => "int",
         "f64" => "float",
-        "string" | "alloc::string::String" => "string",
-        "rhai::types::immutable_string::ImmutableString" => "string",
+        "string" | "alloc::string::String" | "rhai::types::immutable_string::ImmutableString" => {
+            "string"
+        }
         "Fn" => "function",
         name => name.rsplit("::").next().unwrap_or(name),
     }

@@ -1,4 +1,4 @@
-//! `random::`: numbers that nobody can guess, from a generator (ChaCha20) that
+//! `random::`: numbers that nobody can guess, from a generator (`ChaCha20`) that
 //! the host seeds anew for each invocation.
 
 use std::rc::Rc;

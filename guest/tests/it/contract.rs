@@ -123,11 +123,11 @@ fn a_handler_named_by_the_route_is_called_and_no_other() {
 
 #[test]
 fn events_go_to_the_function_for_their_service() {
-    let main = r#"
+    let main = r"
         fn on_event(event) { `${event.service}.${event.name} ${event.n}` }
         fn on_schedule(tick) { `tick ${tick.n}` }
         fn on_message(message) { `message ${message.n}` }
-    "#;
+    ";
     let (script, _) = compile(&World::default(), main, &[]);
     for (service, name, expected) in [
         ("kv", "set", "kv.set 1"),

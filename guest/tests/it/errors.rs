@@ -1,5 +1,7 @@
 //! What a script's author reads when it fails.
 
+use std::fmt::Write as _;
+
 use picloud_guest::model::{Position, ScriptError};
 
 use crate::fake::{World, mistakes, request, send, thrown};
@@ -13,7 +15,8 @@ fn place(position: Option<&Position>) -> String {
 fn written(error: &ScriptError) -> String {
     let mut text = format!("{} {}", place(error.position.as_ref()), error.message);
     for frame in &error.stack {
-        text += &format!(" < {}@{}", frame.function, place(frame.position.as_ref()));
+        let place = place(frame.position.as_ref());
+        write!(text, " < {}@{place}", frame.function).unwrap();
     }
     text
 }

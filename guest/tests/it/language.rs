@@ -99,7 +99,7 @@ fn a_method_call_is_recognised_wherever_it_is_written() {
 #[test]
 fn constants_are_seen_by_functions_and_may_be_hidden_by_locals() {
     check(
-        r#"
+        r"
         const LIMIT = 3;
         const LIST = [1, 2];
         fn plain() { LIMIT + LIST.len }
@@ -108,7 +108,7 @@ fn constants_are_seen_by_functions_and_may_be_hidden_by_locals() {
         fn closure() { [1].map(|x| x + LIMIT) }
         fn explicit() { global::LIMIT }
         fn get(req) { [plain(), hidden(7), local(), closure(), explicit(), LIST[1], `${LIMIT}`] }
-        "#,
+        ",
         r#"[5,7,8,[4],3,2,"3"]"#,
     );
 }

@@ -1,5 +1,7 @@
 //! What scripts can do, run natively against a fake host.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests too")]
+
 mod contract;
 mod errors;
 mod fake;

@@ -60,7 +60,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     (
         "kv",
         "keys(#{prefix, after, limit}) -> #{items, next}",
-        r#"c.keys(#{limit: 2})"#,
+        r"c.keys(#{limit: 2})",
         r#"{"items":["a","b"],"next":"b"}"#,
     ),
     // log: the answer is the log.
@@ -70,7 +70,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("log", "info(message, fields)", r#"log::info("", #{})"#, "info  {}"),
     ("log", "warn(message)", r#"log::warn("é")"#, "warn é"),
     ("log", "warn(message, fields)", r#"log::warn("m", #{a: [1.5]})"#, r#"warn m {"a":[1.5]}"#),
-    ("log", "error(message)", r#"log::error(1)"#, "error 1"),
+    ("log", "error(message)", r"log::error(1)", "error 1"),
     ("log", "error(message, fields)", r#"log::error("m", #{a: "b"})"#, r#"error m {"a":"b"}"#),
     // response: the answer is status, headers and body.
     (
@@ -249,8 +249,9 @@ fn run(namespace: &str, script: &str) -> String {
         }
         "response" => {
             let response = send(&world, script, &[], request("GET")).unwrap();
-            let headers: String =
+            let headers: Vec<_> =
                 response.headers.iter().map(|(name, value)| format!("{name}: {value} ")).collect();
+            let headers = headers.concat();
             let body = String::from_utf8(response.body).unwrap();
             format!("{} {headers}| {body}", response.status)
         }
