@@ -44,9 +44,9 @@ impl Committer {
     /// Returns when the write-set is on the disk, or refused.
     pub(super) async fn commit(&self, member: Member) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let closed = |_| StoreError::unavailable("the store is closed");
-        self.queue.send(Some(Job { member, reply })).await.map_err(|_| closed(()))?;
-        answer.await.map_err(|_| closed(()))?
+        let closed = || StoreError::unavailable("the store is closed");
+        self.queue.send(Some(Job { member, reply })).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
     }
 
     /// Commits what waits and ends.

@@ -1,7 +1,9 @@
 //! What the cases share: databases to run on and short ways to say things.
 
 use picloud_shared::kv::{Change, Entry, Range, Seen, Write, WriteSet};
-use picloud_shared::{App, AppId, StoreError};
+use picloud_shared::{
+    App, AppId, Execution, ExecutionId, Level, LogLine, ReleaseNumber, StoreError, Usage,
+};
 use picloud_store::Stores;
 use picloud_store::testing::with_postgres;
 
@@ -44,6 +46,37 @@ pub async fn on_postgres(name: &str, case: impl AsyncFnOnce(&Stores)) {
         stores.close().await;
     };
     with_postgres(name, case).await;
+}
+
+/// The `n`th execution, begun `n` ms after [`NOW`].
+pub fn execution(app: AppId, n: u8) -> Execution {
+    let started_at_ms = NOW + u64::from(n);
+    Execution {
+        id: ExecutionId::new(started_at_ms, [n; 10]),
+        app,
+        release: ReleaseNumber(3),
+        handler: "api.rhai#post".to_owned(),
+        cause: "GET /a%00b".to_owned(),
+        started_at_ms,
+        duration_us: 1_234,
+        outcome: "ok".to_owned(),
+        status: Some(200),
+        error: None,
+        usage: Usage { fuel: 1 << 40, memory_bytes: 2, host_calls: 3, host_bytes: 4 },
+        attempts: 1,
+    }
+}
+
+pub fn line(app: AppId, execution: ExecutionId, message: &str) -> LogLine {
+    LogLine {
+        seq: 0,
+        app,
+        execution,
+        at_ms: NOW,
+        level: Level::Info,
+        message: message.to_owned(),
+        fields: None,
+    }
 }
 
 pub async fn app(stores: &Stores, slug: &str) -> App {
@@ -111,10 +144,12 @@ pub async fn keys(
 
 #[track_caller]
 pub fn assert_conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) {
-    assert!(matches!(result, Err(StoreError::Conflict)), "{result:?}");
+    let error = result.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict), "{error:?}");
 }
 
 #[track_caller]
 pub fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) {
-    assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
+    let error = result.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
 }

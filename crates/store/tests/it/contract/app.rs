@@ -7,8 +7,9 @@ use picloud_shared::kv::Seen;
 use picloud_shared::{AppSlug, BlobHash, LimitOverrides, NewRelease};
 use picloud_store::Stores;
 
-use super::execution::{execution, line};
-use crate::support::{NOW, app, assert_conflict, commit, on_both, put, set, two_apps, value};
+use crate::support::{
+    NOW, app, assert_conflict, commit, execution, line, on_both, put, set, two_apps, value,
+};
 
 on_both![
     an_app_comes_back_as_it_was_made,

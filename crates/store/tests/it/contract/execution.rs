@@ -1,12 +1,10 @@
 //! Executions and logs.
 
 use picloud_shared::execution::LogQuery;
-use picloud_shared::{
-    AppId, Execution, ExecutionId, Level, LogLine, Position, ReleaseNumber, ScriptError, Usage,
-};
+use picloud_shared::{AppId, Execution, Level, LogLine, Position, ScriptError};
 use picloud_store::Stores;
 
-use crate::support::{NOW, app, on_both, two_apps};
+use crate::support::{NOW, app, execution, line, on_both, two_apps};
 
 on_both![
     an_execution_comes_back_as_it_was_recorded,
@@ -21,37 +19,6 @@ on_both![
     records_of_an_app_that_is_gone_do_not_hold_up_the_rest,
     followers_see_every_line_of_many_recorders_once,
 ];
-
-/// The `n`th execution, begun `n` ms after [`NOW`].
-pub fn execution(app: AppId, n: u8) -> Execution {
-    let started_at_ms = NOW + u64::from(n);
-    Execution {
-        id: ExecutionId::new(started_at_ms, [n; 10]),
-        app,
-        release: ReleaseNumber(3),
-        handler: "api.rhai#post".to_owned(),
-        cause: "GET /a%00b".to_owned(),
-        started_at_ms,
-        duration_us: 1_234,
-        outcome: "ok".to_owned(),
-        status: Some(200),
-        error: None,
-        usage: Usage { fuel: 1 << 40, memory_bytes: 2, host_calls: 3, host_bytes: 4 },
-        attempts: 1,
-    }
-}
-
-pub fn line(app: AppId, execution: ExecutionId, message: &str) -> LogLine {
-    LogLine {
-        seq: 0,
-        app,
-        execution,
-        at_ms: NOW,
-        level: Level::Info,
-        message: message.to_owned(),
-        fields: None,
-    }
-}
 
 async fn record(stores: &Stores, lines: &[LogLine]) {
     stores.executions.record(&[], lines).await.unwrap();

@@ -135,7 +135,7 @@ async fn crossing_write_sets_do_not_block_each_other(stores: &Stores) {
     let sets = (0..40).map(|n: usize| {
         let mut writes: Vec<_> =
             (0..10).map(|k| set("c", &format!("k{k}"), Seen::Unread, &n.to_string())).collect();
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             writes.reverse();
         }
         WriteSet { clears: vec![], writes }
@@ -260,10 +260,10 @@ async fn clears_and_writes_at_the_same_time_keep_usage_right(stores: &Stores) {
 
 async fn deleting_an_app_in_use_is_safe(stores: &Stores) {
     let (alice, bob) = two_apps(stores).await;
-    let mut writers = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for n in 0..40 {
         let kv = stores.kv.clone();
-        writers.spawn(async move {
+        tasks.spawn(async move {
             for round in 0..5 {
                 let keys = [format!("k{}", n + round), format!("k{n}")];
                 let writes =
@@ -281,7 +281,7 @@ async fn deleting_an_app_in_use_is_safe(stores: &Stores) {
     }
     put(stores, alice, "c", "first", "1").await;
     assert!(stores.apps.delete(alice).await.unwrap());
-    writers.join_all().await;
+    tasks.join_all().await;
     assert_eq!(stores.kv.usage(alice).await.unwrap(), 0);
     assert!(stores.kv.collections(alice, NOW).await.unwrap().is_empty());
     assert_eq!(stores.kv.usage(bob).await.unwrap(), counted(stores, bob).await);
