@@ -1,0 +1,31 @@
+# Thin names for the commands that matter. `just check` is what CI runs.
+
+# Build and run an app folder, redeployed on every save.
+dev app="examples/guestbook":
+    cargo run -- dev {{app}}
+
+# Build the guest component alone (the host's build script does this by itself).
+guest:
+    cargo build -p picloud-guest --lib --profile guest --target wasm32-unknown-unknown --target-dir target/guest
+
+# Everything that CI runs.
+check:
+    bash .ci/run
+
+test:
+    cargo test --workspace
+
+# The store's contract suite on PostgreSQL; fails where there is none.
+test-pg:
+    PICLOUD_REQUIRE_POSTGRES=1 cargo test -p picloud-store
+
+fmt:
+    cargo fmt --all
+
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The figures of docs/benchmarks.md.
+bench:
+    cargo bench -p picloud-host
+    cargo bench -p picloud --bench http
