@@ -15,8 +15,9 @@ use crate::sdk::{self, Registration, Shared, log};
 /// Calls within calls. At this depth the deepest expressions still leave most of
 /// the guest's stack unused.
 const MAX_CALL_DEPTH: usize = 64;
-/// Expressions and blocks within one another, in functions and outside.
-const MAX_EXPRESSION_DEPTH: usize = 64;
+/// Expressions and blocks within one another, in functions and outside. A sum of
+/// so many terms is as deep, and pages are put together as such sums.
+const MAX_EXPRESSION_DEPTH: usize = 128;
 const MAX_FUNCTIONS: usize = 10_000;
 const MAX_VARIABLES: usize = 10_000;
 const MAX_MODULES: usize = 1_000;

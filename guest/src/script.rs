@@ -61,7 +61,7 @@ impl Script {
         let context = Context::new(host);
         let names = Names::defined_in(files.values().map(String::as_str));
         let Equipped { mut engine, source, .. } = engine::new(&context, &names);
-        let modules = Modules::new(files, source);
+        let modules = Modules::new(files, Rc::clone(&source));
         engine.set_module_resolver(Resolver(Rc::clone(&modules)));
 
         let ast = modules.parse(&engine, &entry).map_err(|error| vec![error])?;
@@ -80,6 +80,9 @@ impl Script {
                 }
             })?;
         }
+
+        // What only parsing needs is not to be part of the image.
+        source.borrow_mut().set("");
 
         let functions = functions_of(&ast);
         let info = ScriptInfo {

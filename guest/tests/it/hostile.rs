@@ -85,3 +85,9 @@ fn odd_texts_are_refused_or_run() {
         let _ = picloud_guest::Script::compile(Box::new(World::default()), program(main, &[]));
     }
 }
+
+#[test]
+fn a_page_may_be_a_sum_of_a_hundred_terms() {
+    let main = format!("let a = \"x\"; a{}", " + a".repeat(100));
+    assert_eq!(get(&main), "x".repeat(101));
+}
