@@ -1,0 +1,257 @@
+//! The command line.
+//!
+//! To add a command: a file in `cli/` with its `clap` arguments and a
+//! `run(args, &Global)`, a variant of [`Command`], a line in [`run`].
+
+mod app_name;
+mod apps;
+mod deploy;
+mod dev;
+mod executions;
+mod folder;
+mod init;
+mod invoke;
+mod kv;
+mod logs;
+mod output;
+mod releases;
+mod serve;
+mod text;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use picloud_shared::AppSlug;
+use reqwest::Url;
+
+use self::output::Output;
+use crate::client::Client;
+use crate::config::DEFAULT_DATA_DIR;
+
+const EXAMPLES: &str = "\
+Examples:
+  picloud init hello && picloud dev hello    make an app and run it while you edit
+  picloud serve                              run a server
+  picloud deploy hello                       put a folder or a file on the server
+  picloud invoke --app hello /               call it
+  picloud logs --app hello -f                watch what it logs
+
+Exit codes: 0 done, 1 failed, 2 the command line is wrong.";
+
+/// Upload a Rhai script, get an HTTP endpoint.
+#[derive(Parser)]
+#[command(name = "picloud", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(disable_help_subcommand = true, subcommand_required = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// The server to talk to
+    #[arg(long, global = true, env = "PICLOUD_SERVER", value_name = "URL")]
+    #[arg(default_value = "http://localhost:8080", value_parser = parse_server)]
+    server: Url,
+
+    /// The token to present [default: ./picloud-data/admin-token, for a server on this machine]
+    #[arg(long, global = true, env = "PICLOUD_TOKEN", hide_env_values = true)]
+    #[arg(value_name = "TOKEN", value_parser = parse_token)]
+    token: Option<String>,
+
+    /// The app that the command is about [default: the name in ./picloud.toml]
+    #[arg(long, global = true, env = "PICLOUD_APP", value_name = "NAME")]
+    app: Option<AppSlug>,
+
+    /// Write results, and errors too, as JSON to stdout
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Dev(dev::DevArgs),
+    Init(init::InitArgs),
+    Deploy(deploy::DeployArgs),
+    Invoke(invoke::InvokeArgs),
+    Logs(logs::LogsArgs),
+    Kv(kv::KvArgs),
+    Apps(apps::AppsArgs),
+    Releases(releases::ReleasesArgs),
+    Rollback(releases::RollbackArgs),
+    Executions(executions::ExecutionsArgs),
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return malformed(&error),
+    };
+    let output = cli.global.output();
+    let result = tokio::runtime::Runtime::new()
+        .context("cannot start")
+        .and_then(|runtime| runtime.block_on(run(cli)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output.failure(&error),
+    }
+}
+
+async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Dev(args) => dev::run(args, &global).await,
+        Command::Init(args) => init::run(&args, &global),
+        Command::Deploy(args) => deploy::run(args, &global).await,
+        Command::Invoke(args) => invoke::run(args, &global).await,
+        Command::Logs(args) => logs::run(args, &global).await,
+        Command::Kv(args) => kv::run(args, &global).await,
+        Command::Apps(args) => apps::run(args, &global).await,
+        Command::Releases(args) => releases::run(args, &global).await,
+        Command::Rollback(args) => releases::rollback(args, &global).await,
+        Command::Executions(args) => executions::run(args, &global).await,
+    }
+}
+
+/// Answers `--help`, `--version`, and a command line that is none.
+fn malformed(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
+        let error = output::Usage(error.render().to_string().trim_end().to_owned());
+        return Output { json: true }.failure(&error.into());
+    }
+    // There is nobody to tell that the terminal is gone.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}
+
+impl Global {
+    fn output(&self) -> Output {
+        Output { json: self.json }
+    }
+
+    fn client(&self) -> anyhow::Result<Client> {
+        let token = match &self.token {
+            None if is_loopback(&self.server) => token_on_disk(Path::new(DEFAULT_DATA_DIR)),
+            token => token.clone(),
+        };
+        Client::new(self.server.clone(), token)
+    }
+
+    /// The app that was named, or that of the current folder.
+    fn app(&self) -> anyhow::Result<AppSlug> {
+        self.app.clone().map_or_else(app_name::here, Ok)
+    }
+}
+
+/// The admin token that a server on this machine left in its data directory.
+/// Where it cannot be read, the server asks for one.
+fn token_on_disk(data_dir: &Path) -> Option<String> {
+    let token = std::fs::read_to_string(data_dir.join("admin-token")).ok()?;
+    parse_token(token.trim()).ok()
+}
+
+fn is_loopback(server: &Url) -> bool {
+    let Some(host) = server.host_str() else { return false };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn parse_server(text: &str) -> Result<Url, String> {
+    let url: Option<Url> = text.parse().ok();
+    url.filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
+    .ok_or_else(|| "a server is written http://host:port or https://host".to_owned())
+}
+
+fn parse_token(text: &str) -> Result<String, String> {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err("a token has visible ASCII characters only".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_what_it_is_for_and_an_example() {
+        fn check(command: &clap::Command) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} says nothing");
+            if command.get_subcommands().next().is_none() {
+                assert!(command.get_after_help().is_some(), "{name} has no example");
+            }
+            command.get_subcommands().for_each(check);
+            for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+                let is_built_in = ["help", "version"].contains(&arg.get_id().as_str());
+                assert!(is_built_in || arg.get_help().is_some(), "{name} {}", arg.get_id());
+            }
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn a_server_is_a_url_without_secrets() {
+        for good in ["http://localhost:8080", "https://picloud.example.org", "http://[::1]:1/x/"] {
+            assert!(parse_server(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "localhost:8080",
+            "example.org",
+            "ftp://h",
+            "http://",
+            "http://me:pw@h",
+            "http://h/?a",
+            "http://h/#a",
+            "",
+        ] {
+            assert!(parse_server(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_offered_the_token_on_disk() {
+        let check = |server: &str| is_loopback(&server.parse().unwrap());
+        assert!(
+            check("http://localhost:1") && check("http://127.0.0.2") && check("http://[::1]:1")
+        );
+        assert!(!check("http://localhost.example.org") && !check("http://10.0.0.1"));
+
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(token_on_disk(folder.path()), None);
+        std::fs::write(folder.path().join("admin-token"), "secret\n").unwrap();
+        assert_eq!(token_on_disk(folder.path()).as_deref(), Some("secret"));
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_command() {
+        for line in ["picloud --app ab kv get c k --json", "picloud kv --json get c k --app ab"] {
+            let cli = Cli::try_parse_from(line.split(' ')).ok().unwrap();
+            assert!(cli.global.json);
+            assert_eq!(cli.global.app.unwrap().as_str(), "ab");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! `picloud dev`: an app that runs while it is being written.
+
+mod show;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use clap::Args;
+use picloud_manager_core::{Deployed, Error, Upload};
+use picloud_shared::AppSlug;
+use tokio::sync::broadcast::error::RecvError;
+
+use self::show::Show;
+use super::output::Usage;
+use super::{Global, app_name, folder};
+use crate::config::{ServerConfig, Settings};
+use crate::server::{Server, stop_signal};
+use crate::watch::Watch;
+
+/// Run an app on this machine while you edit it
+///
+/// Every save is deployed at once; while something is wrong, the last release
+/// that was right goes on answering. Logs and requests are shown as they come.
+/// Data is kept in .picloud beside the app. No token is asked for, so only this
+/// machine is listened to.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  picloud dev                          the current folder
+  picloud dev examples/guestbook
+  picloud dev hello.rhai --listen 127.0.0.1:0")]
+pub struct DevArgs {
+    /// The app's folder or its only script
+    #[arg(default_value = ".")]
+    path: PathBuf,
+
+    /// Address to listen on, of this machine; with port 0 a free one is chosen
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+
+    #[arg(long, env = "PICLOUD_CODE_CACHE_DIR", hide = true)]
+    code_cache_dir: Option<PathBuf>,
+}
+
+pub async fn run(args: DevArgs, global: &Global) -> anyhow::Result<()> {
+    if !args.listen.ip().is_loopback() {
+        let message = "`picloud dev` asks for no token, so it listens on this machine's own \
+                       addresses only, such as 127.0.0.1:8080; `picloud serve` listens on others";
+        return Err(Usage(message.to_owned()).into());
+    }
+    let app = match &global.app {
+        Some(app) => app.clone(),
+        None => app_name::of_path(&args.path)?,
+    };
+    let show = Show::new(global.output());
+    let path = args.path.canonicalize()?;
+    // Watching begins before reading, so that no save goes unnoticed.
+    let watch = Watch::start(&path, folder::is_ignored)
+        .with_context(|| format!("cannot watch {}", path.display()))?;
+    let config = ServerConfig {
+        listen: args.listen,
+        data_dir: state_dir(&path)?,
+        code_cache_dir: args.code_cache_dir,
+        dev: true,
+        ..ServerConfig::new(Settings::default())
+    };
+    let server = Server::start(config).await?;
+    let mut dev = Dev { app, path, server, show, files: BTreeMap::new() };
+    let result = dev.run(watch).await;
+    dev.server.shutdown().await;
+    result
+}
+
+/// Where the server's state is: in the app's folder, or beside its file. What
+/// is there is nobody's source.
+fn state_dir(path: &Path) -> anyhow::Result<PathBuf> {
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("/")) };
+    let state = folder.join(".picloud");
+    let about = || format!("cannot write to {}", state.display());
+    std::fs::create_dir_all(&state).with_context(about)?;
+    std::fs::write(state.join(".gitignore"), "*\n").with_context(about)?;
+    Ok(state)
+}
+
+struct Dev {
+    app: AppSlug,
+    path: PathBuf,
+    server: Server,
+    show: Show,
+    /// What was last deployed, or tried to be.
+    files: BTreeMap<String, Bytes>,
+}
+
+impl Dev {
+    async fn run(&mut self, mut watch: Watch) -> anyhow::Result<()> {
+        let mut records = self.server.follow();
+        let (app, _) = self.server.manager().ensure_app(&self.app).await?;
+        let first = self.deploy().await;
+        self.show.ready(&self.server.base_url(), &app.slug, &self.server.app_url(&app.slug))?;
+        self.show_deploy(first, true)?;
+
+        let mut stop = std::pin::pin!(stop_signal());
+        loop {
+            tokio::select! {
+                () = watch.changed() => {
+                    let result = self.deploy().await;
+                    self.show_deploy(result, false)?;
+                }
+                record = records.recv() => match record {
+                    Ok(record) => self.show.record(&record, &self.files)?,
+                    Err(RecvError::Lagged(missed)) => self.show.missed(missed),
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                stopped = &mut stop => return stopped,
+            }
+        }
+    }
+
+    /// Deploys what is on disk, unless that is what was deployed last.
+    async fn deploy(&mut self) -> anyhow::Result<Option<Deployed>> {
+        let files = folder::read(&self.path)?;
+        if files == self.files {
+            return Ok(None);
+        }
+        self.files.clone_from(&files);
+        let deployed = self.server.manager().deploy(&self.app, Upload::Files(files), "dev").await?;
+        self.server.invalidate(&self.app);
+        Ok(Some(deployed))
+    }
+
+    fn show_deploy(
+        &self,
+        result: anyhow::Result<Option<Deployed>>,
+        is_first: bool,
+    ) -> anyhow::Result<()> {
+        match result {
+            Ok(None) => {}
+            Ok(Some(deployed)) => self.show.deployed(&self.app, &deployed, is_first)?,
+            Err(error) => match error.downcast::<Error>() {
+                Ok(Error::Rejected(issues)) => self.show.rejected(issues)?,
+                Ok(error) => self.show.failed(&error.into())?,
+                Err(error) => self.show.failed(&error)?,
+            },
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_lies_beside_the_app_and_out_of_its_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hello.rhai");
+        std::fs::write(&file, "1").unwrap();
+        for path in [folder.path(), file.as_path()] {
+            let state = state_dir(path).unwrap();
+            assert_eq!(state, folder.path().join(".picloud"));
+            assert_eq!(std::fs::read_to_string(state.join(".gitignore")).unwrap(), "*\n");
+        }
+    }
+}

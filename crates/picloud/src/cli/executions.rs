@@ -1,0 +1,106 @@
+//! `picloud executions`: what ran, and how it went.
+
+use clap::{Args, Subcommand};
+use picloud_shared::{Execution, ExecutionId};
+
+use super::output::issue_text;
+use super::text::{self, BOLD, ERROR, GOOD};
+use super::{Global, logs};
+use crate::client::{ExecutionDetail, Issue, Page};
+
+/// List an app's executions, newest first
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+Examples:
+  picloud executions --app guestbook
+  picloud executions show 0198c1f0-5a3e-7c11-8f7e-3d2b1a09c8d7 --app guestbook")]
+pub struct ExecutionsArgs {
+    #[command(subcommand)]
+    command: Option<ExecutionsCommand>,
+
+    /// How many
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
+    limit: u32,
+}
+
+#[derive(Subcommand)]
+enum ExecutionsCommand {
+    /// Show an execution with its error and its log
+    #[command(after_help = "\
+Example:
+  picloud executions show 0198c1f0-5a3e-7c11-8f7e-3d2b1a09c8d7 --app guestbook")]
+    Show {
+        /// The execution's id
+        id: ExecutionId,
+    },
+}
+
+pub async fn run(args: ExecutionsArgs, global: &Global) -> anyhow::Result<()> {
+    let (app, client, output) = (global.app()?, global.client()?, global.output());
+    if let Some(ExecutionsCommand::Show { id }) = args.command {
+        let execution = client.execution(&app, id).await?;
+        output.result(&execution, detail)?;
+        return Ok(());
+    }
+    let page = Page { limit: Some(args.limit), ..Page::default() };
+    let executions = client.executions(&app, &page).await?;
+    if executions.items.is_empty() {
+        output.note(&format!("nothing ran in {app} yet"));
+        output.result(&executions, |_| String::new())?;
+    } else {
+        output.result(&executions, |executions| list(&executions.items))?;
+    }
+    Ok(())
+}
+
+fn list(executions: &[Execution]) -> String {
+    let rows: Vec<Vec<String>> = executions
+        .iter()
+        .map(|execution| {
+            vec![
+                text::time(execution.started_at_ms),
+                execution.cause.clone(),
+                execution.status.map_or_else(String::new, |status| status.to_string()),
+                execution.outcome.clone(),
+                text::duration(execution.duration_us),
+                text::number(execution.usage.fuel),
+                execution.id.to_string(),
+            ]
+        })
+        .collect();
+    text::table(&["STARTED", "CAUSE", "STATUS", "OUTCOME", "TIME", "FUEL", "ID"], &rows)
+}
+
+fn detail(ExecutionDetail { execution, logs }: &ExecutionDetail) -> String {
+    let style = if execution.outcome == "ok" { GOOD } else { ERROR };
+    let usage = &execution.usage;
+    let status = execution.status.map_or_else(String::new, |status| format!(", status {status}"));
+    let mut shown = format!(
+        "{BOLD}{}{BOLD:#}  {style}{}{style:#}{status}\n  \
+         {} → {} of release {}\n  \
+         started {}, took {}, {} attempt(s)\n  \
+         fuel {}, memory {}, host calls {}, bytes moved {}",
+        text::line(&execution.cause),
+        text::line(&execution.outcome),
+        execution.id,
+        text::line(&execution.handler),
+        execution.release,
+        text::time(execution.started_at_ms),
+        text::duration(execution.duration_us),
+        execution.attempts,
+        text::number(usage.fuel),
+        text::bytes(usage.memory_bytes),
+        text::number(usage.host_calls),
+        text::bytes(usage.host_bytes),
+    );
+    for line in logs {
+        shown.push('\n');
+        shown.push_str(&logs::line_text(line));
+    }
+    if let Some(error) = &execution.error {
+        shown.push('\n');
+        shown.push_str(&issue_text(&Issue::new(error.clone(), None)));
+    }
+    shown
+}

@@ -1,0 +1,32 @@
+//! `picloud serve`: the server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{ServerConfig, Settings};
+use crate::server;
+
+/// Run a server, all in one process
+///
+/// What a flag does not say, its variable does; then picloud-server.toml, whose
+/// keys are the flags' names with underscores; then the default.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  picloud serve
+  picloud serve --listen 0.0.0.0:80 --control-host picloud.example.org --apps-domain apps.example.org
+  picloud serve --database-url postgres://picloud@localhost/picloud
+  PICLOUD_LISTEN=127.0.0.1:0 picloud serve --data-dir /srv/picloud")]
+pub struct ServeArgs {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// The configuration file [default: picloud-server.toml, if there is one]
+    #[arg(long, env = "PICLOUD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    server::run(ServerConfig::load(args.settings, args.config.as_deref())?).await
+}

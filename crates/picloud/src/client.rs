@@ -1,0 +1,395 @@
+//! A typed client of the control plane's API.
+
+mod answer;
+mod error;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use picloud_shared::{AppSlug, Execution, ExecutionId, Level, ReleaseNumber};
+use reqwest::{RequestBuilder, Response, Url, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use answer::{
+    App, Collection, Deployed, Entry, ExecutionDetail, Invoked, List, LogLine, Release,
+    ReleaseDetail, ReleaseFile, Route,
+};
+pub use error::{Error, Issue, Problem};
+
+/// How long the server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long it may take to answer; an upload may take longer, and a stream of
+/// logs may take for ever.
+const ANSWER: Duration = Duration::from_secs(120);
+const UPLOAD: Duration = Duration::from_secs(1_800);
+/// Bytes of an upload that are sent at a time.
+const CHUNK: usize = 64 * 1024;
+/// Bytes of one line of a stream of logs; a longer one is no line of ours.
+const MAX_LINE: usize = 4 << 20;
+
+/// What stays itself in one segment of a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A server's control plane.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    server: Url,
+    token: Option<String>,
+}
+
+/// Which log lines are asked for.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LogFilter {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execution: Option<ExecutionId>,
+    pub limit: u32,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Page {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A request for a handler of an app, made through the control plane.
+#[derive(Clone, Debug, Serialize)]
+pub struct Invoke {
+    pub method: String,
+    /// With its query, if it has one.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Instead of `body`, for what is not text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<String>,
+}
+
+impl Client {
+    /// A client of the server at `server`, which presents `token`, if any.
+    pub fn new(server: Url, token: Option<String>) -> anyhow::Result<Self> {
+        // An error says that there is a provider already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("picloud/", env!("CARGO_PKG_VERSION")));
+        if server.scheme() == "http" {
+            // Not to look for the system's certificates, which there may be none of.
+            http = http.tls_certs_only([]);
+        }
+        Ok(Self { http: http.build().context("cannot set up HTTP")?, server, token })
+    }
+
+    pub async fn apps(&self) -> Result<List<App>, Error> {
+        self.all(&["apps"]).await
+    }
+
+    pub async fn app(&self, app: &AppSlug) -> Result<App, Error> {
+        self.read(self.request(Method::GET, &["apps", app.as_str()])).await
+    }
+
+    /// Makes the app, if there is none of this name.
+    pub async fn create_app(&self, app: &AppSlug) -> Result<App, Error> {
+        self.read(self.request(Method::PUT, &["apps", app.as_str()])).await
+    }
+
+    pub async fn delete_app(&self, app: &AppSlug) -> Result<(), Error> {
+        self.send(self.request(Method::DELETE, &["apps", app.as_str()])).await.map(drop)
+    }
+
+    /// Uploads an archive as the app's new release. `progress` is told how
+    /// many bytes are on their way.
+    pub async fn deploy(
+        &self,
+        app: &AppSlug,
+        archive: Bytes,
+        note: &str,
+        mut progress: impl FnMut(usize) + Send + 'static,
+    ) -> Result<Deployed, Error> {
+        let (mut sent, length) = (0, archive.len());
+        let chunks = (0..length).step_by(CHUNK).map(move |start| {
+            let chunk = archive.slice(start..length.min(start + CHUNK));
+            sent += chunk.len();
+            progress(sent);
+            Ok::<_, std::convert::Infallible>(chunk)
+        });
+        let request = self
+            .request(Method::POST, &["apps", app.as_str(), "releases"])
+            .timeout(UPLOAD)
+            .query(&[("note", note)])
+            .header(header::CONTENT_TYPE, "application/gzip")
+            .header(header::CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap_stream(stream::iter(chunks)));
+        self.read(request).await
+    }
+
+    /// The app's newest releases, newest first.
+    pub async fn releases(&self, app: &AppSlug, page: &Page) -> Result<List<Release>, Error> {
+        let request = self.request(Method::GET, &["apps", app.as_str(), "releases"]);
+        self.read(request.query(page)).await
+    }
+
+    pub async fn release(
+        &self,
+        app: &AppSlug,
+        number: ReleaseNumber,
+    ) -> Result<ReleaseDetail, Error> {
+        let number = number.to_string();
+        self.read(self.request(Method::GET, &["apps", app.as_str(), "releases", &number])).await
+    }
+
+    /// Makes a release the active one.
+    pub async fn activate(&self, app: &AppSlug, number: ReleaseNumber) -> Result<Deployed, Error> {
+        let number = number.to_string();
+        let path = ["apps", app.as_str(), "releases", &number, "activate"];
+        self.read(self.request(Method::POST, &path)).await
+    }
+
+    /// The app's newest executions, newest first.
+    pub async fn executions(&self, app: &AppSlug, page: &Page) -> Result<List<Execution>, Error> {
+        let request = self.request(Method::GET, &["apps", app.as_str(), "executions"]);
+        self.read(request.query(page)).await
+    }
+
+    pub async fn execution(
+        &self,
+        app: &AppSlug,
+        id: ExecutionId,
+    ) -> Result<ExecutionDetail, Error> {
+        let id = id.to_string();
+        self.read(self.request(Method::GET, &["apps", app.as_str(), "executions", &id])).await
+    }
+
+    /// Stored log lines, oldest first.
+    pub async fn logs(&self, app: &AppSlug, filter: &LogFilter) -> Result<List<LogLine>, Error> {
+        self.read(self.request(Method::GET, &["apps", app.as_str(), "logs"]).query(filter)).await
+    }
+
+    /// Stored log lines and then every new one as it comes.
+    pub async fn follow_logs(
+        &self,
+        app: &AppSlug,
+        filter: &LogFilter,
+    ) -> Result<impl Stream<Item = Result<LogLine, Error>> + use<>, Error> {
+        let request = self
+            .unlimited(Method::GET, &["apps", app.as_str(), "logs"])
+            .query(filter)
+            .query(&[("follow", "true")]);
+        let server = self.server.clone();
+        let body = self.send(request).await?.bytes_stream();
+        let lines = Lines { body, pending: Vec::new() };
+        Ok(stream::try_unfold(lines, move |mut lines| {
+            let server = server.clone();
+            async move {
+                let line = lines.next().await.map_err(|error| Error::transport(&server, error))?;
+                let Some(line) = line else { return Ok(None) };
+                let line = serde_json::from_slice(&line).map_err(Error::unexpected)?;
+                Ok(Some((line, lines)))
+            }
+        }))
+    }
+
+    pub async fn collections(&self, app: &AppSlug) -> Result<List<Collection>, Error> {
+        self.read(self.request(Method::GET, &["apps", app.as_str(), "kv"])).await
+    }
+
+    pub async fn entries(
+        &self,
+        app: &AppSlug,
+        collection: &str,
+        page: &Page,
+    ) -> Result<List<Entry>, Error> {
+        let request = self.request(Method::GET, &["apps", app.as_str(), "kv", collection]);
+        self.read(request.query(page)).await
+    }
+
+    pub async fn entry(&self, app: &AppSlug, collection: &str, key: &str) -> Result<Entry, Error> {
+        self.read(self.request(Method::GET, &["apps", app.as_str(), "kv", collection, key])).await
+    }
+
+    /// Writes an entry; with `ttl_s` it ceases to exist after that many seconds.
+    pub async fn set_entry(
+        &self,
+        app: &AppSlug,
+        collection: &str,
+        key: &str,
+        value: &serde_json::Value,
+        ttl_s: Option<u64>,
+    ) -> Result<(), Error> {
+        let mut request =
+            self.request(Method::PUT, &["apps", app.as_str(), "kv", collection, key]).json(value);
+        if let Some(ttl_s) = ttl_s {
+            request = request.query(&[("ttl", ttl_s)]);
+        }
+        self.send(request).await.map(drop)
+    }
+
+    pub async fn delete_entry(
+        &self,
+        app: &AppSlug,
+        collection: &str,
+        key: &str,
+    ) -> Result<(), Error> {
+        let request = self.request(Method::DELETE, &["apps", app.as_str(), "kv", collection, key]);
+        self.send(request).await.map(drop)
+    }
+
+    pub async fn invoke(&self, app: &AppSlug, invoke: &Invoke) -> Result<Invoked, Error> {
+        self.read(self.request(Method::POST, &["apps", app.as_str(), "invoke"]).json(invoke)).await
+    }
+
+    /// Every page of a list.
+    async fn all<T: DeserializeOwned>(&self, path: &[&str]) -> Result<List<T>, Error> {
+        let mut all = List { items: Vec::new(), next: None };
+        loop {
+            let page = Page { after: all.next.take(), ..Page::default() };
+            let list: List<T> = self.read(self.request(Method::GET, path).query(&page)).await?;
+            all.items.extend(list.items);
+            if list.next.is_none() {
+                return Ok(all);
+            }
+            all.next = list.next;
+        }
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.unlimited(method, path).timeout(ANSWER)
+    }
+
+    fn unlimited(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = format!("{}/api/v1", self.server.as_str().trim_end_matches('/'));
+        for segment in path {
+            url.push('/');
+            url.extend(utf8_percent_encode(segment, SEGMENT));
+        }
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let response =
+            request.send().await.map_err(|error| Error::transport(&self.server, error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(|error| Error::transport(&self.server, error))?;
+        match serde_json::from_slice(&body) {
+            Ok(problem) => Err(Error::Problem(problem)),
+            Err(_) => Err(Error::Status { server: self.server.to_string(), status }),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+        let response = self.send(request).await?;
+        let body = response.bytes().await.map_err(|error| Error::transport(&self.server, error))?;
+        serde_json::from_slice(&body).map_err(Error::unexpected)
+    }
+}
+
+/// A body's lines.
+struct Lines<S> {
+    body: S,
+    pending: Vec<u8>,
+}
+
+impl<S: Stream<Item = reqwest::Result<Bytes>> + Unpin> Lines<S> {
+    /// The next line without its end, skipping empty ones; `None` at the end.
+    async fn next(&mut self) -> reqwest::Result<Option<Vec<u8>>> {
+        let mut searched = 0;
+        loop {
+            let unsearched = self.pending.get(searched..).unwrap_or_default();
+            if let Some(end) = unsearched.iter().position(|&b| b == b'\n') {
+                let rest = self.pending.split_off(searched + end + 1);
+                let mut line = std::mem::replace(&mut self.pending, rest);
+                searched = 0;
+                line.pop();
+                if !line.is_empty() {
+                    return Ok(Some(line));
+                }
+                continue;
+            }
+            searched = self.pending.len();
+            match self.body.next().await {
+                Some(chunk) if self.pending.len() < MAX_LINE => {
+                    self.pending.extend_from_slice(&chunk?);
+                }
+                // What has no end was cut off, or is no log line.
+                Some(_) | None => return Ok(None),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(server: &str) -> Client {
+        Client::new(server.parse().unwrap(), Some("secret".to_owned())).unwrap()
+    }
+
+    #[test]
+    fn texts_stay_within_their_segment_of_the_path() {
+        let url = |server: &str, path: &[&str]| {
+            client(server).request(Method::GET, path).build().unwrap().url().to_string()
+        };
+        let base = "http://localhost:8080/api/v1";
+        assert_eq!(url("http://localhost:8080", &["apps"]), format!("{base}/apps"));
+        let path = ["apps", "ab", "kv", "c", "a/../b?x#ä %2F"];
+        assert_eq!(
+            url("http://localhost:8080/", &path),
+            format!("{base}/apps/ab/kv/c/a%2F..%2Fb%3Fx%23%C3%A4%20%252F")
+        );
+        assert_eq!(url("http://h/picloud/", &["apps"]), "http://h/picloud/api/v1/apps");
+    }
+
+    #[test]
+    fn the_token_is_presented_and_not_shown() {
+        let request = client("http://h").request(Method::GET, &["apps"]).build().unwrap();
+        let header = &request.headers()[header::AUTHORIZATION];
+        assert_eq!(header, "Bearer secret");
+        assert!(header.is_sensitive());
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_cut_into_lines_wherever_its_chunks_end() {
+        let chunks = ["{\"a\"", ":1}\n\n{\"b\":2}\n{", "\"c\":3}\n", "cut off"];
+        let body = stream::iter(chunks.map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))));
+        let mut lines = Lines { body, pending: Vec::new() };
+        let mut seen = Vec::new();
+        while let Some(line) = lines.next().await.unwrap() {
+            seen.push(String::from_utf8(line).unwrap());
+        }
+        assert_eq!(seen, ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_told_as_such() {
+        // A port that was free a moment ago.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let error = client(&server).apps().await.unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with(&format!("cannot reach {server}")), "{message}");
+        assert!(message.contains("is `picloud serve` or `picloud dev` running?"), "{message}");
+    }
+}
