@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use picloud_shared::kv::{
-    Change, Collection, Entry, Error, Key, Kv, KvStore, MAX_PAGE, MAX_VALUE_BYTES, Page, Range,
-    Seen, Write, WriteSet,
+    Change, Collection, Entry, Error, Key, Kv, KvStore, Listed, MAX_PAGE, MAX_VALUE_BYTES, Page,
+    Range, Seen, Write, WriteSet,
 };
 use picloud_shared::{AppId, Budget, Limits};
 use serde_json::Value;
@@ -269,27 +269,17 @@ impl Kv for UnitOfWork {
         let limit = limit.min(MAX_PAGE);
         let changes = self.changes(&collection, prefix, after);
 
-        let mut merged: BTreeMap<String, Option<String>> = BTreeMap::new();
+        let mut stored = Listed::default();
         if !self.is_cleared(&collection) {
-            // Enough that a full page remains after the deletions, and one more
-            // to know whether there is a next page.
+            // Enough that a full page remains after the deletions.
             let deletions = changes.values().filter(|value| value.is_none()).count();
-            let fetch = limit.saturating_add(u32::try_from(deletions).unwrap_or(u32::MAX));
-            let range = Range { prefix, after, limit: fetch.saturating_add(1) };
-            let stored = self.store.list(self.app, &collection, range, self.now_ms).await;
-            let stored = stored.map_err(Error::Unavailable)?;
-            self.saw(&collection, &stored)?;
-            merged.extend(
-                stored.into_iter().map(|(key, entry)| (key.as_str().to_owned(), Some(entry.value))),
-            );
+            let limit = limit.saturating_add(u32::try_from(deletions).unwrap_or(u32::MAX));
+            let range = Range { prefix, after, limit };
+            let listed = self.store.list(self.app, &collection, range, self.now_ms).await;
+            stored = listed.map_err(Error::Unavailable)?;
+            self.saw(&collection, &stored.entries)?;
         }
-        merged.extend(changes);
-
-        let mut live = merged.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        let entries: Vec<_> = live.by_ref().take(limit as usize).collect();
-        let more = live.next().is_some();
-        let next = entries.last().filter(|_| more).map(|(key, _)| key.clone());
-        Ok(Page { entries, next })
+        Ok(merge(stored, changes, limit as usize))
     }
 
     async fn count(&self, collection: &str) -> Result<u64, Error> {
@@ -319,6 +309,26 @@ impl Kv for UnitOfWork {
         state.cleared.insert(collection);
         Ok(())
     }
+}
+
+/// A page of what is stored with the invocation's changes put over it.
+fn merge(stored: Listed, changes: BTreeMap<String, Option<String>>, limit: usize) -> Page {
+    // What lies behind the stored entries' end is not known, so the page ends
+    // there too, even if that makes it a short one.
+    let end = stored.entries.last().filter(|_| stored.more);
+    let end = end.map(|(key, _)| key.as_str().to_owned());
+    let stored = stored.entries.into_iter();
+    let mut merged: BTreeMap<String, Option<String>> =
+        stored.map(|(key, entry)| (key.as_str().to_owned(), Some(entry.value))).collect();
+    merged.extend(changes.into_iter().filter(|(key, _)| end.as_ref().is_none_or(|end| key <= end)));
+
+    let mut live = merged.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let entries: Vec<_> = live.by_ref().take(limit).collect();
+    let next = match live.next() {
+        Some(_) => entries.last().map(|(key, _)| key.clone()),
+        None => end,
+    };
+    Page { entries, next }
 }
 
 /// Whether a value is JSON that both databases can keep.

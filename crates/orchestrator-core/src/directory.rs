@@ -22,7 +22,7 @@ const PREVIEW_SHARE: u64 = 8;
 pub struct RunnableApp {
     pub app: App,
     /// Defaults, the admin's departures and the manifest's, in that order.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     pub release: Arc<LoadedRelease>,
 }
 
@@ -42,6 +42,13 @@ impl LoadedRelease {
     #[must_use]
     pub fn program(&self, script: &str) -> Option<&Arc<Program>> {
         self.programs.get(script)
+    }
+
+    /// The text of a script, for showing where it failed.
+    #[must_use]
+    pub fn source(&self, script: &str) -> Option<&str> {
+        let files = self.programs.values().next()?.files();
+        files.get(script).map(String::as_str)
     }
 }
 
@@ -141,7 +148,7 @@ impl AppDirectory {
 
     fn runnable(&self, app: App, release: Arc<LoadedRelease>) -> RunnableApp {
         let limits = self.defaults.with(&app.limits).lowered_by(&release.manifest.limits);
-        RunnableApp { app, limits, release }
+        RunnableApp { app, limits: Arc::new(limits), release }
     }
 
     async fn load(

@@ -17,6 +17,9 @@ pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 pub const MAX_KEY_BYTES: usize = 512;
 /// Entries that one page of a list may hold.
 pub const MAX_PAGE: u32 = 1_000;
+/// A list stops early once it has this many bytes of keys and values, so that
+/// a page of large values cannot fill the host's memory.
+pub const MAX_PAGE_BYTES: usize = 4 << 20;
 
 /// A collection's name: `[A-Za-z0-9_.-]{1,64}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -122,7 +125,8 @@ pub trait Kv: Send + Sync {
     async fn delete(&self, collection: &str, key: &str) -> Result<bool, Error>;
 
     /// Entries whose key starts with `prefix` and comes after `after`, at most
-    /// `limit` (clamped to [`MAX_PAGE`]).
+    /// `limit` (clamped to [`MAX_PAGE`]), or fewer if they are large
+    /// ([`MAX_PAGE_BYTES`]): whether there are more is for `next` to say.
     async fn list(
         &self,
         collection: &str,
@@ -208,6 +212,15 @@ pub struct Range<'a> {
     pub limit: u32,
 }
 
+/// What a store lists.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// In the order of the keys' bytes.
+    pub entries: Vec<(Key, Entry)>,
+    /// Whether the range goes on after the last of them.
+    pub more: bool,
+}
+
 /// Where entries are kept.
 ///
 /// An entry whose time has come (`expires_at_ms <= now_ms`) does not exist for
@@ -222,13 +235,15 @@ pub trait KvStore: Send + Sync {
         now_ms: u64,
     ) -> Result<Option<Entry>, StoreError>;
 
+    /// The first entries of a range. It ends at the range's limit, or with the
+    /// entry that makes up [`MAX_PAGE_BYTES`].
     async fn list(
         &self,
         app: AppId,
         collection: &Collection,
         range: Range<'_>,
         now_ms: u64,
-    ) -> Result<Vec<(Key, Entry)>, StoreError>;
+    ) -> Result<Listed, StoreError>;
 
     async fn count(
         &self,

@@ -35,6 +35,7 @@
 
 mod bounds;
 mod convert;
+mod entry;
 mod hashed;
 mod postgres;
 mod sqlite;

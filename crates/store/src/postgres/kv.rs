@@ -1,12 +1,13 @@
 //! KV on PostgreSQL.
 
 use async_trait::async_trait;
-use picloud_shared::kv::{Change, Collection, Entry, Key, KvStore, Range, Seen, WriteSet};
+use picloud_shared::kv::{Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, WriteSet};
 use picloud_shared::{AppId, StoreError};
 
 use super::{PostgresDatabase, Retries, state};
 use crate::bounds::Bounds;
 use crate::convert::{corrupt, failed, signed, unsigned};
+use crate::entry::{entry, listed};
 
 pub(crate) struct PostgresKvStore(pub(crate) PostgresDatabase);
 
@@ -55,9 +56,9 @@ impl KvStore for PostgresKvStore {
         collection: &Collection,
         range: Range<'_>,
         now_ms: u64,
-    ) -> Result<Vec<(Key, Entry)>, StoreError> {
-        let Some(bounds) = Bounds::of(&range) else { return Ok(Vec::new()) };
-        let rows: Vec<(String, String, i64, Option<i64>)> = sqlx::query_as(
+    ) -> Result<Listed, StoreError> {
+        let Some(bounds) = Bounds::of(&range) else { return Ok(Listed::default()) };
+        let rows = sqlx::query_as(
             "SELECT key, value::text, version, expires_at_ms FROM kv
              WHERE app_id = $1 AND collection = $2 AND key >= $3 AND key < $4
                 AND (expires_at_ms IS NULL OR expires_at_ms > $5)
@@ -68,16 +69,10 @@ impl KvStore for PostgresKvStore {
         .bind(bounds.lower)
         .bind(bounds.upper)
         .bind(signed(now_ms))
-        .bind(i64::from(range.limit))
-        .fetch_all(&self.0.pool)
-        .await
-        .map_err(failed)?;
-        rows.into_iter()
-            .map(|(key, value, version, expires)| {
-                let key = key.parse().map_err(|_| corrupt("a key", key))?;
-                Ok((key, entry(value, version, expires)?))
-            })
-            .collect()
+        // One more, to know whether there is one.
+        .bind(i64::from(range.limit) + 1)
+        .fetch(&self.0.pool);
+        listed(rows, range.limit).await
     }
 
     async fn count(
@@ -225,9 +220,4 @@ impl<'a> Writes<'a> {
         }
         writes
     }
-}
-
-fn entry(value: String, version: i64, expires_at_ms: Option<i64>) -> Result<Entry, StoreError> {
-    let expires_at_ms = expires_at_ms.map(|at| unsigned("a time", at)).transpose()?;
-    Ok(Entry { value, version, expires_at_ms })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use picloud_shared::kv::{Collection, Entry, Key, KvStore, Range, WriteSet};
+use picloud_shared::kv::{Collection, Entry, Key, KvStore, Listed, Range, WriteSet};
 use picloud_shared::{AppId, StoreError};
 use sqlx::SqliteConnection;
 
@@ -12,6 +12,7 @@ use super::commit::lower_usage;
 use super::plan::Member;
 use crate::bounds::Bounds;
 use crate::convert::{corrupt, failed, signed, unsigned};
+use crate::entry::{entry, listed};
 
 pub(crate) struct SqliteKvStore(pub(crate) Arc<SqliteDatabase>);
 
@@ -45,9 +46,9 @@ impl KvStore for SqliteKvStore {
         collection: &Collection,
         range: Range<'_>,
         now_ms: u64,
-    ) -> Result<Vec<(Key, Entry)>, StoreError> {
-        let Some(bounds) = Bounds::of(&range) else { return Ok(Vec::new()) };
-        let rows: Vec<(String, String, i64, Option<i64>)> = sqlx::query_as(
+    ) -> Result<Listed, StoreError> {
+        let Some(bounds) = Bounds::of(&range) else { return Ok(Listed::default()) };
+        let rows = sqlx::query_as(
             "SELECT key, json(value), version, expires_at_ms FROM kv
              WHERE app_id = ?1 AND collection = ?2 AND key >= ?3 AND key < ?4
                 AND (expires_at_ms IS NULL OR expires_at_ms > ?5)
@@ -58,16 +59,10 @@ impl KvStore for SqliteKvStore {
         .bind(bounds.lower)
         .bind(bounds.upper)
         .bind(signed(now_ms))
-        .bind(range.limit)
-        .fetch_all(&self.0.main.readers)
-        .await
-        .map_err(failed)?;
-        rows.into_iter()
-            .map(|(key, value, version, expires)| {
-                let key = key.parse().map_err(|_| corrupt("a key", key))?;
-                Ok((key, entry(value, version, expires)?))
-            })
-            .collect()
+        // One more, to know whether there is one.
+        .bind(i64::from(range.limit) + 1)
+        .fetch(&self.0.main.readers);
+        listed(rows, range.limit).await
     }
 
     async fn count(
@@ -160,9 +155,4 @@ async fn purge_expired(
         .await
         .map_err(failed)?;
     next.map(|at| unsigned("a time", at)).transpose()
-}
-
-fn entry(value: String, version: i64, expires_at_ms: Option<i64>) -> Result<Entry, StoreError> {
-    let expires_at_ms = expires_at_ms.map(|at| unsigned("a time", at)).transpose()?;
-    Ok(Entry { value, version, expires_at_ms })
 }

@@ -138,7 +138,7 @@ pub async fn keys(
     after: Option<&str>,
 ) -> Vec<String> {
     let range = Range { prefix, after, limit: 1_000 };
-    let page = stores.kv.list(app, &collection.parse().unwrap(), range, NOW).await.unwrap();
+    let page = stores.kv.list(app, &collection.parse().unwrap(), range, NOW).await.unwrap().entries;
     page.into_iter().map(|(key, _)| key.as_str().to_owned()).collect()
 }
 

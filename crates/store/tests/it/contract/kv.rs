@@ -1,7 +1,7 @@
 //! KV: what one writer at a time can expect.
 
 use picloud_shared::StoreError;
-use picloud_shared::kv::{Range, Seen, WriteSet};
+use picloud_shared::kv::{MAX_PAGE_BYTES, Range, Seen, WriteSet};
 use picloud_store::Stores;
 use serde_json::Value;
 
@@ -27,6 +27,7 @@ on_both![
     what_was_seen_was_seen_before_the_clears,
     a_cleared_collection_is_the_apps_own_and_no_other,
     collections_are_counted,
+    a_list_of_large_values_stops_early_and_says_so,
     a_thousand_writes_land_together,
     two_apps_never_meet,
 ];
@@ -64,9 +65,34 @@ async fn json_comes_back_equal(stores: &Stores) {
         assert_eq!(parse(&found), parse(json), "{found:.80}");
         let collection = "c".parse().unwrap();
         let range = Range { limit: 1, ..Range::default() };
-        let page = stores.kv.list(app, &collection, range, NOW).await.unwrap();
+        let page = stores.kv.list(app, &collection, range, NOW).await.unwrap().entries;
         assert_eq!(page[0].1.value, found);
     }
+}
+
+async fn a_list_of_large_values_stops_early_and_says_so(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let large = format!("\"{}\"", "x".repeat(60_000));
+    for batch in 0..10 {
+        let writes = (0..10).map(|i| set("c", &format!("{batch}{i}"), Seen::Unread, &large));
+        commit(stores, app, writes.collect::<Vec<_>>()).await.unwrap();
+    }
+    let collection = "c".parse().unwrap();
+    let (mut keys, mut pages, mut after) = (Vec::new(), 0, None::<String>);
+    loop {
+        let range = Range { after: after.as_deref(), limit: 1_000, ..Range::default() };
+        let page = stores.kv.list(app, &collection, range, NOW).await.unwrap();
+        let bytes: usize = page.entries.iter().map(|(_, entry)| entry.value.len()).sum();
+        assert!(bytes < MAX_PAGE_BYTES + 64 * 1024, "{bytes}");
+        keys.extend(page.entries.into_iter().map(|(key, _)| key.to_string()));
+        pages += 1;
+        if !page.more {
+            break;
+        }
+        after = keys.last().cloned();
+    }
+    let expected: Vec<String> = (0..100).map(|i| format!("{i:02}")).collect();
+    assert_eq!((keys, pages), (expected, 2));
 }
 
 async fn what_was_seen_must_still_hold(stores: &Stores) {
@@ -160,7 +186,7 @@ async fn an_expired_entry_does_not_exist(stores: &Stores) {
     assert_eq!(stores.kv.count(app, &collection, NOW + 1).await.unwrap(), 1);
     assert_eq!(stores.kv.count(app, &collection, NOW - 1).await.unwrap(), 3);
     let range = Range { limit: 1, ..Range::default() };
-    let page = stores.kv.list(app, &collection, range, NOW).await.unwrap();
+    let page = stores.kv.list(app, &collection, range, NOW).await.unwrap().entries;
     assert_eq!(page[0].0.as_str(), "soon", "expired rows take no place on a page");
 }
 

@@ -154,7 +154,7 @@ async fn counted(stores: &Stores, app: AppId) -> u64 {
     let mut bytes = 0;
     for (collection, _) in stores.kv.collections(app, 0).await.unwrap() {
         let range = picloud_shared::kv::Range { limit: u32::MAX, ..Default::default() };
-        for (key, entry) in stores.kv.list(app, &collection, range, 0).await.unwrap() {
+        for (key, entry) in stores.kv.list(app, &collection, range, 0).await.unwrap().entries {
             bytes += collection.as_str().len() + key.as_str().len() + entry.value.len();
         }
     }

@@ -144,7 +144,7 @@ async fn pages_follow_each_other_without_gap_or_overlap(stores: &Stores) {
         loop {
             let after = found.last().map(String::as_str);
             let range = Range { prefix: "", after, limit };
-            let page = stores.kv.list(app, &collection, range, NOW).await.unwrap();
+            let page = stores.kv.list(app, &collection, range, NOW).await.unwrap().entries;
             if page.is_empty() {
                 break;
             }
@@ -154,7 +154,7 @@ async fn pages_follow_each_other_without_gap_or_overlap(stores: &Stores) {
         assert_eq!(found, all, "in pages of {limit}");
     }
     let range = Range { prefix: "", after: None, limit: 0 };
-    assert!(stores.kv.list(app, &collection, range, NOW).await.unwrap().is_empty());
+    assert!(stores.kv.list(app, &collection, range, NOW).await.unwrap().entries.is_empty());
     assert_eq!(keys(stores, app, "c", "k", Some("k")).await.first().unwrap(), "k:");
     assert_eq!(keys(stores, app, "c", "k:", Some("a")).await, ["k:", "k:c"]);
     assert!(keys(stores, app, "c", "k:", Some("k;")).await.is_empty());

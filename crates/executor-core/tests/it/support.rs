@@ -1,0 +1,251 @@
+//! Ports in memory.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use picloud_executor_core::{Executor, Recorder, Task};
+use picloud_shared::execution::LogQuery;
+use picloud_shared::kv::{Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, WriteSet};
+use picloud_shared::{
+    AppId, Clock, CompileError, Event, Execution, ExecutionId, ExecutionStore, Finished,
+    Invocation, Limits, LogLine, Outcome, Program, ReleaseNumber, Request, Response, Sandbox,
+    ScriptInfo, Services, StoreError, Usage,
+};
+
+pub const APP: AppId = AppId(1);
+
+/// A clock that a test moves.
+#[derive(Default)]
+pub struct FakeClock(pub AtomicU64);
+
+impl Clock for FakeClock {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A store with the rules of the port, and nothing else.
+#[derive(Default)]
+pub struct MemoryStore {
+    pub entries: Mutex<BTreeMap<(AppId, Collection, Key), Entry>>,
+    version: Mutex<i64>,
+    /// What every call fails with, while it is set.
+    pub broken: Mutex<bool>,
+    pub reads: AtomicU64,
+}
+
+impl MemoryStore {
+    fn check(&self) -> Result<(), StoreError> {
+        if *self.broken.lock().unwrap() {
+            return Err(StoreError::unavailable("the disk is full"));
+        }
+        Ok(())
+    }
+
+    pub fn value(&self, collection: &str, key: &str) -> Option<String> {
+        let id = (APP, collection.parse().unwrap(), key.parse().unwrap());
+        self.entries.lock().unwrap().get(&id).map(|entry| entry.value.clone())
+    }
+}
+
+#[async_trait]
+impl KvStore for MemoryStore {
+    async fn get(
+        &self,
+        app: AppId,
+        collection: &Collection,
+        key: &Key,
+        now_ms: u64,
+    ) -> Result<Option<Entry>, StoreError> {
+        self.check()?;
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let entries = self.entries.lock().unwrap();
+        let entry = entries.get(&(app, collection.clone(), key.clone()));
+        Ok(entry.filter(|e| e.expires_at_ms.is_none_or(|at| at > now_ms)).cloned())
+    }
+
+    async fn list(
+        &self,
+        app: AppId,
+        collection: &Collection,
+        range: Range<'_>,
+        now_ms: u64,
+    ) -> Result<Listed, StoreError> {
+        self.check()?;
+        let entries = self.entries.lock().unwrap();
+        let mut live = entries
+            .iter()
+            .filter(|((a, c, key), entry)| {
+                *a == app
+                    && c == collection
+                    && key.as_str().starts_with(range.prefix)
+                    && range.after.is_none_or(|after| key.as_str() > after)
+                    && entry.expires_at_ms.is_none_or(|at| at > now_ms)
+            })
+            .map(|((_, _, key), entry)| (key.clone(), entry.clone()));
+        let entries = live.by_ref().take(range.limit as usize).collect();
+        Ok(Listed { entries, more: live.next().is_some() })
+    }
+
+    async fn count(&self, app: AppId, collection: &Collection, _: u64) -> Result<u64, StoreError> {
+        self.check()?;
+        let entries = self.entries.lock().unwrap();
+        Ok(entries.keys().filter(|(a, c, _)| *a == app && c == collection).count() as u64)
+    }
+
+    async fn collections(&self, _: AppId, _: u64) -> Result<Vec<(Collection, u64)>, StoreError> {
+        unimplemented!("the executor does not list collections")
+    }
+
+    async fn commit(
+        &self,
+        app: AppId,
+        write_set: WriteSet,
+        quota_bytes: u64,
+        _now_ms: u64,
+    ) -> Result<u64, StoreError> {
+        // Others get a turn between a run and its commit, as with a database.
+        tokio::task::yield_now().await;
+        self.check()?;
+        let mut entries = self.entries.lock().unwrap();
+        let mut after = entries.clone();
+        after.retain(|(a, c, _), _| *a != app || !write_set.clears.contains(c));
+        for write in write_set.writes {
+            let id = (app, write.collection, write.key);
+            let holds = match write.seen {
+                Seen::Unread => true,
+                Seen::Absent => !after.contains_key(&id),
+                Seen::Version(v) => after.get(&id).is_some_and(|entry| entry.version == v),
+            };
+            if !holds {
+                return Err(StoreError::Conflict);
+            }
+            match write.change {
+                Change::Delete => _ = after.remove(&id),
+                Change::Set { value, expires_at_ms } => {
+                    let mut version = self.version.lock().unwrap();
+                    *version += 1;
+                    after.insert(id, Entry { value, version: *version, expires_at_ms });
+                }
+            }
+        }
+        let used = after.values().map(|entry| entry.value.len() as u64).sum();
+        if used > quota_bytes {
+            return Err(StoreError::QuotaExceeded);
+        }
+        *entries = after;
+        Ok(used)
+    }
+
+    async fn usage(&self, _: AppId) -> Result<u64, StoreError> {
+        unimplemented!("the executor does not ask")
+    }
+
+    async fn purge_expired(&self, _: u64, _: u32) -> Result<Option<u64>, StoreError> {
+        unimplemented!("the executor does not purge")
+    }
+}
+
+/// Keeps what is recorded.
+#[derive(Default)]
+pub struct MemoryHistory(pub Mutex<(Vec<Execution>, Vec<LogLine>)>);
+
+#[async_trait]
+impl ExecutionStore for MemoryHistory {
+    async fn record(&self, e: &[Execution], l: &[LogLine]) -> Result<(), StoreError> {
+        let mut history = self.0.lock().unwrap();
+        history.0.extend_from_slice(e);
+        history.1.extend_from_slice(l);
+        Ok(())
+    }
+
+    async fn executions(
+        &self,
+        _: AppId,
+        _: Option<ExecutionId>,
+        _: u32,
+    ) -> Result<Vec<Execution>, StoreError> {
+        unimplemented!()
+    }
+
+    async fn execution(&self, _: AppId, _: ExecutionId) -> Result<Option<Execution>, StoreError> {
+        unimplemented!()
+    }
+
+    async fn logs(&self, _: AppId, _: &LogQuery) -> Result<Vec<LogLine>, StoreError> {
+        unimplemented!()
+    }
+
+    async fn prune(&self, _: u64, _: u32) -> Result<u64, StoreError> {
+        unimplemented!()
+    }
+}
+
+pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+type Script = Box<dyn Fn(Services) -> Running + Send + Sync>;
+
+/// A sandbox whose only program is a closure.
+pub struct ClosureSandbox(pub Script);
+
+#[async_trait]
+impl Sandbox for ClosureSandbox {
+    async fn compile(&self, _: &Program) -> Result<ScriptInfo, CompileError> {
+        Ok(ScriptInfo::default())
+    }
+
+    async fn invoke(
+        &self,
+        _: &Program,
+        _: Invocation,
+        _: Event,
+        services: Services,
+        _: &Limits,
+        deadline: Duration,
+    ) -> Finished {
+        let outcome = tokio::time::timeout(deadline, (self.0)(services)).await;
+        let usage = Usage { fuel: 10, memory_bytes: 100, host_calls: 1, host_bytes: 1 };
+        Finished { outcome: outcome.unwrap_or(Outcome::TimedOut), usage }
+    }
+}
+
+pub struct Setup {
+    pub executor: Arc<Executor>,
+    pub store: Arc<MemoryStore>,
+    pub history: Arc<MemoryHistory>,
+    pub recorder: Recorder,
+}
+
+/// An executor whose every task runs `script`.
+pub fn setup(script: impl Fn(Services) -> Running + Send + Sync + 'static) -> Setup {
+    let (store, history) = (Arc::new(MemoryStore::default()), Arc::new(MemoryHistory::default()));
+    let (recorder, _) = Recorder::start(Arc::clone(&history) as _);
+    let executor = Executor::new(
+        Arc::new(ClosureSandbox(Box::new(script))),
+        Arc::clone(&store) as _,
+        Arc::new(FakeClock::default()),
+        recorder.clone(),
+        64,
+    );
+    Setup { executor: Arc::new(executor), store, history, recorder }
+}
+
+pub fn task() -> Task {
+    Task {
+        app: APP,
+        slug: "app".parse().unwrap(),
+        release: ReleaseNumber(1),
+        program: Arc::new(Program::single("index.rhai", "")),
+        handler: "index.rhai".parse().unwrap(),
+        event: Event::Http(Request::default()),
+        limits: Arc::new(Limits::default()),
+        cause: "GET /".to_owned(),
+    }
+}
+
+pub fn answer() -> Outcome {
+    Outcome::Ok(Response { status: 200, ..Response::default() })
+}
