@@ -66,7 +66,7 @@ struct Global {
     #[arg(value_name = "TOKEN", value_parser = parse_token)]
     token: Option<String>,
 
-    /// The app that the command is about [default: the name in ./picloud.toml]
+    /// The app that the command is about [default: the name in picloud.toml]
     #[arg(long, global = true, env = "PICLOUD_APP", value_name = "NAME")]
     app: Option<AppSlug>,
 
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
 
 async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
     match command {
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => serve::run(args, &global).await,
         Command::Dev(args) => dev::run(args, &global).await,
         Command::Init(args) => init::run(&args, &global),
         Command::Deploy(args) => deploy::run(args, &global).await,

@@ -25,8 +25,8 @@ pub use error::{Error, Issue, Problem};
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long it may take to answer; an upload may take longer, and a stream of
 /// logs may take for ever.
-const ANSWER: Duration = Duration::from_secs(120);
-const UPLOAD: Duration = Duration::from_secs(1_800);
+const ANSWER: Duration = Duration::from_mins(2);
+const UPLOAD: Duration = Duration::from_mins(30);
 /// Bytes of an upload that are sent at a time.
 const CHUNK: usize = 64 * 1024;
 /// Bytes of one line of a stream of logs; a longer one is no line of ours.
@@ -41,6 +41,18 @@ pub struct Client {
     http: reqwest::Client,
     server: Url,
     token: Option<String>,
+}
+
+/// The beginnings of an HTTP client that goes where it is told and nowhere
+/// else: no redirects, no proxies.
+pub fn http(with_tls: bool) -> reqwest::ClientBuilder {
+    // An error says that there is a provider already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("picloud/", env!("CARGO_PKG_VERSION")));
+    // Without TLS the system's certificates need not be there.
+    if with_tls { http } else { http.tls_certs_only([]) }
 }
 
 /// Which log lines are asked for.
@@ -81,16 +93,7 @@ pub struct Invoke {
 impl Client {
     /// A client of the server at `server`, which presents `token`, if any.
     pub fn new(server: Url, token: Option<String>) -> anyhow::Result<Self> {
-        // An error says that there is a provider already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("picloud/", env!("CARGO_PKG_VERSION")));
-        if server.scheme() == "http" {
-            // Not to look for the system's certificates, which there may be none of.
-            http = http.tls_certs_only([]);
-        }
+        let http = http(server.scheme() == "https").connect_timeout(CONNECT);
         Ok(Self { http: http.build().context("cannot set up HTTP")?, server, token })
     }
 

@@ -110,7 +110,7 @@ pub struct Settings {
     #[arg(long, env = "PICLOUD_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// A PostgreSQL database, postgres://user:password@host/name [default: SQLite in the data directory]
+    /// A PostgreSQL database's URL [default: SQLite in the data directory]
     #[arg(long, env = "PICLOUD_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 

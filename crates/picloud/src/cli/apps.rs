@@ -114,18 +114,12 @@ fn show(app: &App) -> String {
         Some(number) => format!("release {number}"),
         None => "nothing deployed yet".to_owned(),
     };
-    let mut shown = format!(
-        "{BOLD}{}{BOLD:#}  {LINK}{}{LINK:#}\n  {release}, made {}",
-        app.slug,
-        text::line(&app.url),
-        text::time(app.created_at_ms)
-    );
+    let mut lines = vec![
+        format!("{BOLD}{}{BOLD:#}  {LINK}{}{LINK:#}", app.slug, text::line(&app.url)),
+        format!("  {release}, made {}", text::time(app.created_at_ms)),
+    ];
     for (limit, value) in app.limits.as_object().into_iter().flatten() {
-        shown.push_str(&format!(
-            "\n  limit {} = {}",
-            text::line(limit),
-            text::line(&value.to_string())
-        ));
+        lines.push(format!("  limit {} = {}", text::line(limit), text::line(&value.to_string())));
     }
-    shown
+    lines.join("\n")
 }

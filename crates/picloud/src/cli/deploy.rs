@@ -19,8 +19,8 @@ const BIG: usize = 1 << 20;
 ///
 /// The release answers requests as soon as the command returns. If anything in
 /// it is wrong, nothing changes and the mistakes are shown. The app is made if
-/// there is none. Left out are hidden files, picloud-data, target and
-/// node_modules.
+/// there is none. Left out are hidden files, `picloud-data`, `target` and
+/// `node_modules`.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
-use picloud_manager_core::{Deployed, Error, Upload};
+use picloud_manager_core::{Deployed, Error, RouteSummary, Upload};
 use picloud_shared::AppSlug;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -68,7 +68,7 @@ pub async fn run(args: DevArgs, global: &Global) -> anyhow::Result<()> {
         ..ServerConfig::new(Settings::default())
     };
     let server = Server::start(config).await?;
-    let mut dev = Dev { app, path, server, show, files: BTreeMap::new() };
+    let mut dev = Dev { app, path, server, show, files: BTreeMap::new(), routes: Vec::new() };
     let result = dev.run(watch).await;
     dev.server.shutdown().await;
     result
@@ -92,6 +92,8 @@ struct Dev {
     show: Show,
     /// What was last deployed, or tried to be.
     files: BTreeMap<String, Bytes>,
+    /// The routes that were last shown.
+    routes: Vec<RouteSummary>,
 }
 
 impl Dev {
@@ -100,14 +102,14 @@ impl Dev {
         let (app, _) = self.server.manager().ensure_app(&self.app).await?;
         let first = self.deploy().await;
         self.show.ready(&self.server.base_url(), &app.slug, &self.server.app_url(&app.slug))?;
-        self.show_deploy(first, true)?;
+        self.show_deploy(first)?;
 
         let mut stop = std::pin::pin!(stop_signal());
         loop {
             tokio::select! {
                 () = watch.changed() => {
                     let result = self.deploy().await;
-                    self.show_deploy(result, false)?;
+                    self.show_deploy(result)?;
                 }
                 record = records.recv() => match record {
                     Ok(record) => self.show.record(&record, &self.files)?,
@@ -131,14 +133,14 @@ impl Dev {
         Ok(Some(deployed))
     }
 
-    fn show_deploy(
-        &self,
-        result: anyhow::Result<Option<Deployed>>,
-        is_first: bool,
-    ) -> anyhow::Result<()> {
+    fn show_deploy(&mut self, result: anyhow::Result<Option<Deployed>>) -> anyhow::Result<()> {
         match result {
             Ok(None) => {}
-            Ok(Some(deployed)) => self.show.deployed(&self.app, &deployed, is_first)?,
+            Ok(Some(deployed)) => {
+                let has_new_routes = deployed.routes != self.routes;
+                self.show.deployed(&self.app, &deployed, has_new_routes)?;
+                self.routes = deployed.routes;
+            }
             Err(error) => match error.downcast::<Error>() {
                 Ok(Error::Rejected(issues)) => self.show.rejected(issues)?,
                 Ok(error) => self.show.failed(&error.into())?,

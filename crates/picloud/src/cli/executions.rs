@@ -74,33 +74,37 @@ fn list(executions: &[Execution]) -> String {
 
 fn detail(ExecutionDetail { execution, logs }: &ExecutionDetail) -> String {
     let style = if execution.outcome == "ok" { GOOD } else { ERROR };
-    let usage = &execution.usage;
+    let (cause, outcome) = (text::line(&execution.cause), text::line(&execution.outcome));
     let status = execution.status.map_or_else(String::new, |status| format!(", status {status}"));
-    let mut shown = format!(
-        "{BOLD}{}{BOLD:#}  {style}{}{style:#}{status}\n  \
-         {} → {} of release {}\n  \
-         started {}, took {}, {} attempt(s)\n  \
-         fuel {}, memory {}, host calls {}, bytes moved {}",
-        text::line(&execution.cause),
-        text::line(&execution.outcome),
-        execution.id,
-        text::line(&execution.handler),
-        execution.release,
-        text::time(execution.started_at_ms),
-        text::duration(execution.duration_us),
-        execution.attempts,
+    let mut lines = vec![
+        format!("{BOLD}{cause}{BOLD:#}  {style}{outcome}{style:#}{status}"),
+        format!("  {} of release {}", text::line(&execution.handler), execution.release),
+        format!(
+            "  started {}, took {}",
+            text::time(execution.started_at_ms),
+            text::duration(execution.duration_us)
+        ),
+        format!("  {}", usage_text(execution)),
+        format!("  {}", execution.id),
+    ];
+    lines.extend(logs.iter().map(logs::line_text));
+    lines.extend(execution.error.clone().map(|error| issue_text(&Issue::new(error, None))));
+    lines.join("\n")
+}
+
+/// What an execution used.
+#[must_use]
+pub fn usage_text(execution: &Execution) -> String {
+    let usage = &execution.usage;
+    let attempts = match execution.attempts {
+        1 => String::new(),
+        attempts => format!(", {attempts} attempts"),
+    };
+    format!(
+        "fuel {}, memory {}, host calls {}, bytes moved {}{attempts}",
         text::number(usage.fuel),
         text::bytes(usage.memory_bytes),
         text::number(usage.host_calls),
-        text::bytes(usage.host_bytes),
-    );
-    for line in logs {
-        shown.push('\n');
-        shown.push_str(&logs::line_text(line));
-    }
-    if let Some(error) = &execution.error {
-        shown.push('\n');
-        shown.push_str(&issue_text(&Issue::new(error.clone(), None)));
-    }
-    shown
+        text::number(usage.host_bytes)
+    )
 }

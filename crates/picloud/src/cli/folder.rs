@@ -29,8 +29,6 @@ fn is_ignored_name(name: &OsStr) -> bool {
     let is_hidden = name.starts_with('.') && name != ".well-known";
     // Vim writes 4913 to see whether it may; Emacs locks with #name#.
     let is_editors = name.ends_with('~')
-        || name.ends_with(".swp")
-        || name.ends_with(".tmp")
         || name.ends_with("___")
         || (name.starts_with('#') && name.ends_with('#'))
         || name == "4913";

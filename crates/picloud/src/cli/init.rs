@@ -80,13 +80,11 @@ pub fn run(args: &InitArgs, global: &Global) -> anyhow::Result<()> {
     };
     let files = write(folder, &app, args.template)?;
     global.output().result(&json!({ "app": app, "files": files }), |_| {
-        let mut text = format!("{GOOD}made{GOOD:#} {BOLD}{}{BOLD:#}", folder.display());
-        for file in &files {
-            text.push_str(&format!("\n  {file}"));
-        }
         let folder = folder.display();
-        text.push_str(&format!("\n{DIM}next:{DIM:#} picloud dev {folder}"));
-        text
+        let files = files.join("\n  ");
+        format!(
+            "{GOOD}made{GOOD:#} {BOLD}{folder}{BOLD:#}\n  {files}\n{DIM}next:{DIM:#} picloud dev {folder}"
+        )
     })?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 
 use super::Global;
+use super::executions::usage_text;
 use super::logs::line_text;
 use super::output::{Failed, Output, issue_text};
 use super::text::{self, BOLD, DIM, ERROR, GOOD, WARNING};
@@ -129,37 +130,24 @@ fn summary(invoked: &Invoked) -> String {
         400..500 => WARNING,
         _ => ERROR,
     };
-    let mut shown = format!("{style}{}{style:#}", invoked.status);
-    for (name, value) in &invoked.headers {
-        if name.eq_ignore_ascii_case("content-type") || name.eq_ignore_ascii_case("location") {
-            shown.push_str(&format!(" {}", text::line(value)));
-        }
-    }
-    let Some(ExecutionDetail { execution, logs }) = &invoked.execution else { return shown };
-    let usage = &execution.usage;
-    shown.push_str(&format!(
-        "\n{DIM}execution {}: fuel {}, memory {}, host calls {}, {} attempt(s){DIM:#}",
-        execution.id,
-        text::number(usage.fuel),
-        text::bytes(usage.memory_bytes),
-        text::number(usage.host_calls),
-        execution.attempts
-    ));
-    for line in logs {
-        shown.push('\n');
-        shown.push_str(&line_text(line));
-    }
+    let shown = |name: &str| ["content-type", "location"].contains(&&*name.to_ascii_lowercase());
+    let headers = invoked.headers.iter().filter(|(name, _)| shown(name));
+    let headers: Vec<String> = headers.map(|(_, value)| text::line(value)).collect();
+    let mut lines = vec![format!("{style}{}{style:#} {}", invoked.status, headers.join(" "))];
+    let Some(ExecutionDetail { execution, logs }) = &invoked.execution else {
+        return lines.join("\n");
+    };
+    lines.push(format!("{DIM}execution {}: {}{DIM:#}", execution.id, usage_text(execution)));
+    lines.extend(logs.iter().map(line_text));
     match &execution.error {
-        Some(error) => {
-            shown.push_str(&format!("\n{}", issue_text(&Issue::new(error.clone(), None))))
-        }
+        Some(error) => lines.push(issue_text(&Issue::new(error.clone(), None))),
         None if execution.outcome != "ok" => {
             let outcome = text::line(&execution.outcome);
-            shown.push_str(&format!("\n{ERROR}error{ERROR:#}{BOLD}: {outcome}{BOLD:#}"));
+            lines.push(format!("{ERROR}error{ERROR:#}{BOLD}: {outcome}{BOLD:#}"));
         }
         None => {}
     }
-    shown
+    lines.join("\n")
 }
 
 /// The body as it is; to a terminal only what does not steer it.

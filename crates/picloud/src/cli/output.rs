@@ -89,13 +89,12 @@ impl Output {
             };
             let _ = writeln!(io::stdout(), "{}", json!({ "error": problem }));
         } else {
-            let text = match error.downcast_ref() {
-                Some(client::Error::Problem(problem)) => problem_text(problem),
-                _ => {
-                    let message = text::block(&format!("{error:#}"), 2);
-                    let hint = if usage { "\n\nFor more information, try '--help'." } else { "" };
-                    format!("{ERROR}error{ERROR:#}: {message}{hint}")
-                }
+            let text = if let Some(client::Error::Problem(problem)) = error.downcast_ref() {
+                problem_text(problem)
+            } else {
+                let message = text::block(&format!("{error:#}"), 2);
+                let hint = if usage { "\n\nFor more information, try '--help'." } else { "" };
+                format!("{ERROR}error{ERROR:#}: {message}{hint}")
             };
             let _ = writeln!(anstream::stderr(), "{text}");
         }
@@ -126,30 +125,26 @@ pub fn problem_text(problem: &Problem) -> String {
 #[must_use]
 pub fn issue_text(issue: &Issue) -> String {
     let code = issue.code.as_ref().map(|code| format!("[{}]", text::line(code)));
-    let code = code.unwrap_or_default();
-    let mut shown =
-        format!("{ERROR}error{code}{ERROR:#}{BOLD}: {}{BOLD:#}", text::block(&issue.message, 2));
-    // The excerpt's first line is the gutter's width and a bar.
+    let (code, message) = (code.unwrap_or_default(), text::block(&issue.message, 2));
+    let mut lines = vec![format!("{ERROR}error{code}{ERROR:#}{BOLD}: {message}{BOLD:#}")];
+    // The excerpt's first line is as many spaces as the gutter has, and a bar.
     let excerpt = issue.excerpt.as_deref();
     let gutter = excerpt.and_then(|text| text.find('|')).map_or(2, |width| width.saturating_sub(1));
     if let Some(file) = &issue.file {
-        let mut place = text::line(file);
-        for number in [issue.line, issue.column].into_iter().flatten() {
-            place.push_str(&format!(":{number}"));
-        }
-        shown.push_str(&format!("\n{:gutter$}{DIM}-->{DIM:#} {place}", ""));
+        let place = match (issue.line, issue.column) {
+            (Some(line), Some(column)) => format!("{file}:{line}:{column}"),
+            (Some(line), None) => format!("{file}:{line}"),
+            (None, _) => file.clone(),
+        };
+        lines.push(format!("{:gutter$}{DIM}-->{DIM:#} {}", "", text::line(&place)));
     }
-    if let Some(excerpt) = excerpt {
-        shown.push('\n');
-        shown.push_str(&text::harmless(excerpt));
-    }
+    lines.extend(excerpt.map(|excerpt| text::harmless(excerpt).into_owned()));
     for frame in &issue.stack {
         let place = frame.position.as_ref().map(|at| format!(", called at {at}"));
-        let place = place.unwrap_or_default();
-        let frame = text::line(&format!("in {}{place}", frame.function));
-        shown.push_str(&format!("\n{:gutter$} {DIM}={DIM:#} {frame}", ""));
+        let frame = text::line(&format!("in {}{}", frame.function, place.unwrap_or_default()));
+        lines.push(format!("{:gutter$} {DIM}={DIM:#} {frame}", ""));
     }
-    shown
+    lines.join("\n")
 }
 
 /// Something that is not wrong and yet perhaps not meant.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Global;
+use super::output::Usage;
 use crate::config::{ServerConfig, Settings};
 use crate::server;
 
@@ -15,7 +17,7 @@ use crate::server;
 #[command(after_help = "\
 Examples:
   picloud serve
-  picloud serve --listen 0.0.0.0:80 --control-host picloud.example.org --apps-domain apps.example.org
+  picloud serve --listen 0.0.0.0:80 --apps-domain apps.example.org
   picloud serve --database-url postgres://picloud@localhost/picloud
   PICLOUD_LISTEN=127.0.0.1:0 picloud serve --data-dir /srv/picloud")]
 pub struct ServeArgs {
@@ -27,6 +29,10 @@ pub struct ServeArgs {
     config: Option<PathBuf>,
 }
 
-pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
+pub async fn run(args: ServeArgs, global: &Global) -> anyhow::Result<()> {
+    if global.output().json {
+        let message = "a server has no result to write; its log is JSON with --log-format json";
+        return Err(Usage(message.to_owned()).into());
+    }
     server::run(ServerConfig::load(args.settings, args.config.as_deref())?).await
 }

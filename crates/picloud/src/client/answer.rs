@@ -54,6 +54,14 @@ pub struct Route {
     pub handler: String,
 }
 
+impl From<picloud_manager_core::RouteSummary> for Route {
+    fn from(route: picloud_manager_core::RouteSummary) -> Self {
+        let picloud_manager_core::RouteSummary { methods, path, handler } = route;
+        let methods = methods.into_iter().map(|method| method.as_str().to_owned()).collect();
+        Self { methods, path, handler }
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Release {
     pub number: ReleaseNumber,

@@ -41,24 +41,15 @@ impl Show {
         let Deployed { release, routes, warnings } = deployed;
         self.output.part(&json!({ "deployed": deployed }), |_| {
             let time = text::time_of_day(release.created_at_ms);
-            let mut shown = format!(
-                "{DIM}{time}{DIM:#} {GOOD}deployed{GOOD:#} {app} release {}",
-                release.number
-            );
+            let number = release.number;
+            let mut lines =
+                vec![format!("{DIM}{time}{DIM:#} {GOOD}deployed{GOOD:#} {app} release {number}")];
             if with_routes && !routes.is_empty() {
-                let route = |route: &picloud_manager_core::RouteSummary| Route {
-                    methods: route.methods.iter().map(|m| m.as_str().to_owned()).collect(),
-                    path: route.path.clone(),
-                    handler: route.handler.clone(),
-                };
-                shown.push('\n');
-                shown.push_str(&routes_text(&routes.iter().map(route).collect::<Vec<_>>()));
+                let routes: Vec<Route> = routes.iter().cloned().map(Route::from).collect();
+                lines.push(routes_text(&routes));
             }
-            for warning in warnings {
-                shown.push('\n');
-                shown.push_str(&warning_text(warning));
-            }
-            shown
+            lines.extend(warnings.iter().map(|warning| warning_text(warning)));
+            lines.join("\n")
         })
     }
 
@@ -106,40 +97,37 @@ impl Show {
 
 fn execution_text(execution: &Execution, files: &BTreeMap<String, Bytes>) -> String {
     let ended_at_ms = execution.started_at_ms + execution.duration_us / 1_000;
+    let is_ok = execution.outcome == "ok";
     let style = match execution.status {
-        _ if execution.outcome != "ok" => ERROR,
+        _ if !is_ok => ERROR,
         Some(500..) => ERROR,
         Some(400..) => WARNING,
         _ => GOOD,
     };
+    let (time, cause) = (text::time_of_day(ended_at_ms), text::line(&execution.cause));
     let status = execution.status.map_or_else(|| execution.outcome.clone(), |s| s.to_string());
-    let mut shown = format!(
-        "{DIM}{}{DIM:#} {style}{}{style:#}   {} {DIM}{}{DIM:#}",
-        text::time_of_day(ended_at_ms),
-        text::line(&status),
-        text::line(&execution.cause),
-        text::duration(execution.duration_us)
+    let (status, duration) = (text::line(&status), text::duration(execution.duration_us));
+    let attempts = match execution.attempts {
+        1 => String::new(),
+        attempts => format!(", {attempts} attempts"),
+    };
+    let line = format!(
+        "{DIM}{time}{DIM:#} {style}{status:<5}{style:#} {cause} {DIM}{duration}{attempts}{DIM:#}"
     );
-    if execution.attempts > 1 {
-        shown.push_str(&format!(" {DIM}{} attempts{DIM:#}", execution.attempts));
-    }
-    match &execution.error {
+    let failure = match &execution.error {
         Some(error) => {
             let position = error.position.as_ref();
             let source = position.and_then(|at| std::str::from_utf8(files.get(&at.file)?).ok());
-            shown.push('\n');
-            shown.push_str(&issue_text(&Issue::new(error.clone(), source)));
+            issue_text(&Issue::new(error.clone(), source))
         }
-        None if execution.outcome != "ok" => {
+        None if !is_ok => {
             let (outcome, handler) =
                 (text::line(&execution.outcome), text::line(&execution.handler));
-            shown.push_str(&format!(
-                "\n{ERROR}error{ERROR:#}{BOLD}: {outcome}{BOLD:#} in {handler}"
-            ));
+            format!("{ERROR}error{ERROR:#}{BOLD}: {outcome}{BOLD:#} in {handler}")
         }
-        None => {}
-    }
-    shown
+        None => return line,
+    };
+    format!("{line}\n{failure}")
 }
 
 #[cfg(test)]
