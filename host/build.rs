@@ -80,6 +80,10 @@ fn encode(module: &Path) -> Vec<u8> {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo talks to build scripts through the environment"
+)]
 fn require(name: &str) -> String {
     match env::var(name) {
         Ok(value) => value,

@@ -114,10 +114,6 @@ impl Script {
         match result {
             Ok(response) => Ok(response),
             Err(Thrown::Response(response)) => Ok(response.finish()),
-            Err(Thrown::Error(error)) if error.code.as_deref() == Some("invalid_body") => {
-                // The client's mistake, which the script has left to us.
-                Ok(response::Response::text(error.message.into()).with_status(400).finish())
-            }
             Err(Thrown::Error(error)) => Err(error),
         }
     }

@@ -23,8 +23,8 @@ pub(crate) struct State {
 pub(crate) enum Stop {
     #[error("the budget of {0} is used up")]
     Budget(Budget),
-    #[error("the host failed: {0}")]
-    HostFault(String),
+    #[error("a service is unavailable: {0}")]
+    Unavailable(String),
 }
 
 /// Counts what fuel does not: calls to the host, bytes moved, bytes logged.

@@ -11,7 +11,7 @@ pub(crate) fn of_error(error: &wasmtime::Error, memory_was_refused: bool) -> Out
     if let Some(stop) = error.downcast_ref::<Stop>() {
         return match stop {
             Stop::Budget(budget) => Outcome::BudgetExceeded(*budget),
-            Stop::HostFault(cause) => Outcome::HostFault(cause.clone()),
+            Stop::Unavailable(cause) => Outcome::Unavailable(cause.clone()),
         };
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {

@@ -52,8 +52,8 @@ pub fn services() -> Services {
 
 /// An invocation at the epoch, with a seed of zeroes.
 #[must_use]
+#[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "the constant is a valid slug")]
 pub fn invocation() -> Invocation {
-    #[expect(clippy::expect_used, reason = "a constant that is a valid slug")]
     let app = "app".parse().expect("a slug");
     Invocation {
         id: ExecutionId::new(0, [0; 10]),

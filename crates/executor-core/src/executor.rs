@@ -196,12 +196,17 @@ impl Run<'_> {
             )
             .await;
         self.usage.add(&finished.usage);
-        match finished.outcome {
-            Outcome::Ok(response) => match self.commit(&unit, exclusive).await {
-                Ok(()) => Outcome::Ok(response),
-                Err(error) => commit_outcome(error),
-            },
-            failed => failed,
+        let response = match finished.outcome {
+            Outcome::Ok(response) => response,
+            failed => return failed,
+        };
+        if let Err(reason) = response.check() {
+            let code = Some("invalid_header".to_owned());
+            return Outcome::ScriptError(ScriptError { code, ..ScriptError::new(reason) });
+        }
+        match self.commit(&unit, exclusive).await {
+            Ok(()) => Outcome::Ok(response),
+            Err(error) => commit_outcome(error),
         }
     }
 
@@ -223,37 +228,36 @@ impl Run<'_> {
     }
 
     fn finish(mut self, outcome: Outcome) -> Executed {
-        let (status, error) = match &outcome {
-            Outcome::Ok(response) => (Some(response.status), None),
-            Outcome::ScriptError(error) => (None, Some(error.clone())),
-            Outcome::BudgetExceeded(budget) => {
-                (None, Some(ScriptError::new(format!("the budget of {budget} is used up"))))
-            }
-            Outcome::HostFault(cause) => {
-                tracing::error!(
-                    app = %self.task.slug,
-                    execution = %self.id,
-                    cause,
-                    "an invocation failed through no fault of its script"
-                );
-                (None, Some(ScriptError::new("PiCloud failed; see the server's log")))
-            }
-            _ => (None, None),
+        if let Outcome::Unavailable(cause) | Outcome::HostFault(cause) = &outcome {
+            tracing::error!(
+                app = %self.task.slug,
+                execution = %self.id,
+                cause,
+                "an invocation failed through no fault of its script"
+            );
+        }
+        let error = match &outcome {
+            Outcome::Ok(_) => None,
+            Outcome::ScriptError(error) => Some(error.clone()),
+            other => Some(ScriptError::new(other.to_string())),
         };
-        let status = matches!(self.task.event, Event::Http(_))
-            .then(|| status.unwrap_or_else(|| failure_status(&outcome)));
+        let is_request = matches!(self.task.event, Event::Http(_));
+        let status = is_request.then(|| status_of(&outcome));
         self.outcome = Some((outcome.code(), status, error));
         Executed { id: self.id, outcome, usage: self.usage, attempts: self.attempts }
     }
 }
 
-/// The HTTP status that a client gets for a handler that did not answer.
+/// The HTTP status that a client gets.
 #[must_use]
-pub fn failure_status(outcome: &Outcome) -> u16 {
+pub fn status_of(outcome: &Outcome) -> u16 {
     match outcome {
         Outcome::Ok(response) => response.status,
-        Outcome::TimedOut => 504,
+        // The client's mistake, which the script has left to us.
+        Outcome::ScriptError(error) if error.code.as_deref() == Some("invalid_body") => 400,
         Outcome::Conflict => 409,
+        Outcome::Unavailable(_) => 503,
+        Outcome::TimedOut => 504,
         Outcome::ScriptError(_)
         | Outcome::OutOfFuel
         | Outcome::OutOfMemory
@@ -296,7 +300,7 @@ fn commit_outcome(error: StoreError) -> Outcome {
             ..ScriptError::new("the app's KV storage quota is used up; nothing was written")
         }),
         StoreError::Unavailable(source) => {
-            Outcome::HostFault(format!("the commit failed: {source}"))
+            Outcome::Unavailable(format!("the commit failed: {source}"))
         }
     }
 }
@@ -304,7 +308,14 @@ fn commit_outcome(error: StoreError) -> Outcome {
 /// The lines of one invocation, kept until it ends.
 struct InvocationLog {
     clock: Arc<dyn Clock>,
-    lines: Mutex<Vec<(u64, Level, String, Option<String>)>>,
+    lines: Mutex<Vec<Line>>,
+}
+
+struct Line {
+    at_ms: u64,
+    level: Level,
+    message: String,
+    fields: Option<String>,
 }
 
 impl InvocationLog {
@@ -319,7 +330,7 @@ impl InvocationLog {
 
     fn take(&self, app: AppId, execution: ExecutionId) -> Vec<LogLine> {
         let lines = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
-        let line = |(at_ms, level, message, fields)| LogLine {
+        let line = |Line { at_ms, level, message, fields }| LogLine {
             seq: 0,
             app,
             execution,
@@ -334,7 +345,7 @@ impl InvocationLog {
 
 impl Log for InvocationLog {
     fn write(&self, level: Level, message: String, fields: Option<String>) {
-        let line = (self.clock.now_ms(), level, message, fields);
+        let line = Line { at_ms: self.clock.now_ms(), level, message, fields };
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 }

@@ -47,13 +47,18 @@ struct State {
 /// What the invocation knows of one entry.
 struct Slot {
     seen: Seen,
-    /// The value that `seen` had, where it was read for itself.
-    read: Option<Option<String>>,
+    read: Read,
     change: Option<Change>,
 }
 
+/// Whether the entry was read for itself, not only seen in a list.
+enum Read {
+    NotYet,
+    Found(Option<String>),
+}
+
 impl Slot {
-    const UNREAD: Self = Self { seen: Seen::Unread, read: None, change: None };
+    const UNREAD: Self = Self { seen: Seen::Unread, read: Read::NotYet, change: None };
 
     /// What was seen first is what the commit must find.
     fn see(&mut self, seen: Seen) {
@@ -118,8 +123,8 @@ impl UnitOfWork {
             if state.cleared.contains(&id.0) {
                 return Ok(None);
             }
-            if let Some(read) = state.entries.get(id).and_then(|slot| slot.read.as_ref()) {
-                return Ok(read.clone());
+            if let Some(Slot { read: Read::Found(value), .. }) = state.entries.get(id) {
+                return Ok(value.clone());
             }
         }
         let found = self.store.get(self.app, &id.0, &id.1, self.now_ms).await;
@@ -130,7 +135,7 @@ impl UnitOfWork {
         self.charge_read(&mut state, value.as_ref().map_or(0, String::len))?;
         let slot = state.entries.entry(id.clone()).or_insert(Slot::UNREAD);
         slot.see(seen);
-        slot.read = Some(value.clone());
+        slot.read = Read::Found(value.clone());
         Ok(value)
     }
 

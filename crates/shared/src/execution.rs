@@ -55,12 +55,13 @@ pub struct LogLine {
 /// Which log lines to list. Lines come oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct LogQuery {
-    /// Only lines stored after this one.
+    /// Only lines stored after this one: the first of them, not the newest.
     pub after: Option<i64>,
     /// Only lines at least this important.
     pub min_level: Option<Level>,
     pub execution: Option<ExecutionId>,
-    /// The newest this many of those that match.
+    /// This many of those that match: the newest, unless `after` says where to
+    /// go on from.
     pub limit: u32,
 }
 

@@ -21,6 +21,9 @@ pub enum Outcome {
     BudgetExceeded(Budget),
     /// Others kept changing the entries that it had read; nothing was written.
     Conflict,
+    /// A store could not be reached; trying again later may help. The text is
+    /// for the operator's log.
+    Unavailable(String),
     /// The host failed it: never the script's fault. The text is for the
     /// operator's log, not for a client.
     HostFault(String),
@@ -38,7 +41,31 @@ impl Outcome {
             Self::TimedOut => "timed_out",
             Self::BudgetExceeded(_) => "budget_exceeded",
             Self::Conflict => "conflict",
+            Self::Unavailable(_) => "unavailable",
             Self::HostFault(_) => "host_fault",
+        }
+    }
+}
+
+/// For the script's author; what is the operator's alone is left out.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok(response) => write!(f, "answered {}", response.status),
+            Self::ScriptError(error) => error.fmt(f),
+            Self::OutOfFuel => {
+                f.write_str("the script ran out of fuel; is there a loop without an end?")
+            }
+            Self::OutOfMemory => f.write_str("the script ran out of memory"),
+            Self::TimedOut => f.write_str("the script took too long"),
+            Self::BudgetExceeded(budget) => {
+                write!(f, "the script used up its budget of {budget}")
+            }
+            Self::Conflict => {
+                f.write_str("others kept changing the entries that the script had read")
+            }
+            Self::Unavailable(_) => f.write_str("the database is unavailable; try again shortly"),
+            Self::HostFault(_) => f.write_str("PiCloud failed; the server's log says why"),
         }
     }
 }

@@ -193,9 +193,10 @@ fn a_body_that_cannot_be_read_is_the_clients_mistake() {
         let mut bad = request("POST");
         bad.body = vec![0xff, 0xfe];
         let main = format!("fn post(req) {{ {read} }}");
-        let response = send(&World::default(), &main, &[], bad.clone()).unwrap();
-        assert_eq!(response.status, 400, "{read}");
-        assert_eq!(response.body, b"the request's body is not UTF-8 text", "{read}");
+        // Uncaught it is an error like any other; the host answers 400.
+        let error = send(&World::default(), &main, &[], bad.clone()).unwrap_err();
+        assert_eq!(error.code.as_deref(), Some("invalid_body"), "{read}");
+        assert_eq!(error.message, "the request's body is not UTF-8 text", "{read}");
         let main = format!("fn post(req) {{ try {{ {read} }} catch (e) {{ return e.code; }} }}");
         let response = send(&World::default(), &main, &[], bad.clone()).unwrap();
         assert_eq!(response.body, b"invalid_body", "{read}");
@@ -204,7 +205,8 @@ fn a_body_that_cannot_be_read_is_the_clients_mistake() {
     }
     let mut bad = request("POST");
     bad.body = b"{".to_vec();
-    assert_eq!(send(&World::default(), "req.json()", &[], bad).unwrap().status, 400);
+    let error = send(&World::default(), "req.json()", &[], bad).unwrap_err();
+    assert_eq!(error.code.as_deref(), Some("invalid_body"));
 }
 
 #[test]

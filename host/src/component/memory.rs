@@ -80,6 +80,6 @@ mod tests {
         memory[PAGE_BYTES - 1] = 3;
         let runs: Vec<_> = runs(&memory).map(|(at, bytes)| (at as usize, bytes.len())).collect();
         assert_eq!(runs, [(0, 2 * CHUNK_BYTES), (PAGE_BYTES - CHUNK_BYTES, CHUNK_BYTES)]);
-        assert_eq!(super::runs(&[0; PAGE_BYTES]).count(), 0);
+        assert_eq!(super::runs(&vec![0; PAGE_BYTES]).count(), 0);
     }
 }

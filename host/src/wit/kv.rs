@@ -97,9 +97,6 @@ fn answer<T>(result: Result<T, kv::Error>) -> wasmtime::Result<Result<T, Error>>
         kv::Error::ValueTooLarge(_) => Ok(Err(Error::ValueTooLarge(message))),
         kv::Error::QuotaExceeded => Ok(Err(Error::QuotaExceeded(message))),
         kv::Error::BudgetExceeded(budget) => Err(Stop::Budget(budget).into()),
-        kv::Error::Unavailable(source) => {
-            tracing::error!(error = &source as &dyn std::error::Error, "the KV store failed");
-            Err(Stop::HostFault(message).into())
-        }
+        kv::Error::Unavailable(source) => Err(Stop::Unavailable(format!("{source:?}")).into()),
     }
 }

@@ -33,19 +33,16 @@ impl Host for View<'_, dyn log::Log> {
         if self.meter.log_is_cut {
             return Ok(());
         }
-        match self.meter.log_bytes_left.checked_sub(bytes as u64 + LINE_OVERHEAD_BYTES) {
-            Some(left) => {
-                self.meter.log_bytes_left = left;
-                self.service.write(level.into(), message, fields);
-            }
-            None => {
-                self.meter.log_is_cut = true;
-                let notice = format!(
-                    "log cut here: the invocation's {} bytes of log are used up",
-                    self.meter.log_bytes
-                );
-                self.service.write(log::Level::Warn, notice, None);
-            }
+        let cost = bytes as u64 + LINE_OVERHEAD_BYTES;
+        if let Some(left) = self.meter.log_bytes_left.checked_sub(cost) {
+            self.meter.log_bytes_left = left;
+            self.service.write(level.into(), message, fields);
+        } else {
+            self.meter.log_is_cut = true;
+            let max_bytes = self.meter.log_bytes;
+            let notice =
+                format!("log cut here: the invocation's {max_bytes} bytes of log are used up");
+            self.service.write(log::Level::Warn, notice, None);
         }
         Ok(())
     }

@@ -15,8 +15,7 @@ async fn a_body_answers_with_its_value() {
 
 #[tokio::test]
 async fn a_function_answers_its_method_with_the_request() {
-    let mut run = Run::default();
-    run.request = Request {
+    let request = Request {
         method: "POST".into(),
         query: "name=you".into(),
         headers: vec![("content-type".into(), "text/plain".into())],
@@ -24,6 +23,7 @@ async fn a_function_answers_its_method_with_the_request() {
         body: "a body".into(),
         ..Request::default()
     };
+    let run = Run { request, ..Run::default() };
     let script = r#"
         fn post(req) {
             `${req.query.name} ${req.params.id} ${req.headers["Content-Type"]} ${req.text()}`

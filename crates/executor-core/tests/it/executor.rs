@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use picloud_shared::{Limits, Outcome, ScriptError, Services};
+use picloud_shared::kv::{Change, KvStore, Seen, Write, WriteSet};
+use picloud_shared::{Limits, Outcome, Response, ScriptError, Services};
 
 use crate::support::{Running, answer, setup, task};
 
@@ -71,15 +72,14 @@ async fn a_conflict_that_does_not_end_is_an_outcome() {
         Box::pin(async move {
             services.kv.get("c", "k").await.unwrap();
             runs.fetch_add(1, Ordering::Relaxed);
-            let write = picloud_shared::kv::Write {
+            let write = Write {
                 collection: "c".parse().unwrap(),
                 key: "k".parse().unwrap(),
-                seen: picloud_shared::kv::Seen::Unread,
-                change: picloud_shared::kv::Change::Set { value: "0".into(), expires_at_ms: None },
+                seen: Seen::Unread,
+                change: Change::Set { value: "0".into(), expires_at_ms: None },
             };
-            let write_set = picloud_shared::kv::WriteSet { writes: vec![write], clears: vec![] };
+            let write_set = WriteSet { writes: vec![write], clears: vec![] };
             let quota = u64::MAX;
-            use picloud_shared::kv::KvStore;
             store.commit(crate::support::APP, write_set, quota, 0).await.unwrap();
             services.kv.set("c", "k", "1".into(), None).await.unwrap();
             answer()
@@ -94,11 +94,11 @@ async fn a_conflict_that_does_not_end_is_an_outcome() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_to_commit_is_the_hosts_fault() {
+async fn a_store_that_fails_to_commit_makes_it_unavailable() {
     let setup = setup(increment_without_reading);
     *setup.store.broken.lock().unwrap() = true;
     let outcome = setup.executor.execute(task()).await.unwrap().outcome;
-    assert!(matches!(outcome, Outcome::HostFault(_)), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Unavailable(_)), "{outcome:?}");
     *setup.store.broken.lock().unwrap() = false;
     assert_eq!(setup.executor.execute(task()).await.unwrap().outcome, answer());
 }
@@ -168,4 +168,20 @@ async fn the_deadline_is_the_apps_own() {
     let slow = picloud_executor_core::Task { limits: Arc::new(limits), ..task() };
     assert_eq!(setup.executor.execute(slow).await.unwrap().outcome, Outcome::TimedOut);
     assert!(started.elapsed() <= Duration::from_millis(1_240));
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_sent_has_written_nothing() {
+    let setup = setup(|services| {
+        Box::pin(async move {
+            services.kv.set("c", "k", "1".into(), None).await.unwrap();
+            let headers = vec![("content-length".to_owned(), "5".to_owned())];
+            Outcome::Ok(Response { status: 200, headers, ..Response::default() })
+        })
+    });
+    let Outcome::ScriptError(error) = setup.executor.execute(task()).await.unwrap().outcome else {
+        panic!("it cannot be sent")
+    };
+    assert_eq!(error.code.as_deref(), Some("invalid_header"));
+    assert_eq!(setup.store.value("c", "k"), None);
 }

@@ -1,6 +1,9 @@
 //! The executor's policy, with a sandbox that runs closures and a store in memory.
 
+#[cfg(test)]
 mod support;
 
+#[cfg(test)]
 mod executor;
+#[cfg(test)]
 mod unit_of_work;

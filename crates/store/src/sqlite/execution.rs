@@ -61,17 +61,25 @@ impl ExecutionStore for SqliteExecutionStore {
     }
 
     async fn logs(&self, app: AppId, query: &LogQuery) -> Result<Vec<LogLine>, StoreError> {
-        // Two statements, so that each has its index: an execution's lines are
-        // few, an app's are not.
-        let sql = match query.execution {
-            None => {
-                "SELECT * FROM logs WHERE app_id = ?1 AND seq > ?2 AND level >= ?3
-                 ORDER BY seq DESC LIMIT ?4"
-            }
-            Some(_) => {
-                "SELECT * FROM logs WHERE app_id = ?1 AND seq > ?2 AND level >= ?3
-                    AND execution = ?5 ORDER BY seq DESC LIMIT ?4"
-            }
+        // A statement for each case, so that each has its index: an execution's
+        // lines are few, an app's are not.
+        macro_rules! select {
+            ($filter:literal, $order:literal) => {
+                concat!(
+                    "SELECT * FROM logs WHERE app_id = ?1 AND seq > ?2 AND level >= ?3 ",
+                    $filter,
+                    " ORDER BY seq ",
+                    $order,
+                    " LIMIT ?4"
+                )
+            };
+        }
+        let forward = query.after.is_some();
+        let sql = match (query.execution, forward) {
+            (None, true) => select!("", "ASC"),
+            (None, false) => select!("", "DESC"),
+            (Some(_), true) => select!("AND execution = ?5", "ASC"),
+            (Some(_), false) => select!("AND execution = ?5", "DESC"),
         };
         let rows = sqlx::query(sql)
             .bind(app.0)
@@ -82,7 +90,8 @@ impl ExecutionStore for SqliteExecutionStore {
             .fetch_all(&self.0.history.readers)
             .await
             .map_err(failed)?;
-        rows.iter().rev().map(line).collect()
+        let lines = rows.iter().map(line);
+        if forward { lines.collect() } else { lines.rev().collect() }
     }
 
     async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {

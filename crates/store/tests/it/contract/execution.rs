@@ -98,6 +98,8 @@ async fn lines_come_oldest_first_and_go_on_after_a_cursor(stores: &Stores) {
     let newest = LogQuery { limit: 2, ..LogQuery::default() };
     assert_eq!(messages(stores, app, newest).await, ["two", "three"]);
     record(stores, &[line(app, id, "four"), line(app, id, "five")]).await;
+    let on = LogQuery { after: Some(lines[0].seq), limit: 2, ..LogQuery::default() };
+    assert_eq!(messages(stores, app, on).await, ["two", "three"]);
     let rest = LogQuery { after: Some(lines[2].seq), limit: 9, ..LogQuery::default() };
     assert_eq!(messages(stores, app, rest).await, ["four", "five"]);
     let none = LogQuery { after: Some(i64::MAX), limit: 9, ..LogQuery::default() };
