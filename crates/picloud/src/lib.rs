@@ -1,1 +1,10 @@
+//! PiCloud's edges and wiring: HTTP, command line, configuration.
 
+pub mod cli;
+pub mod client;
+pub mod config;
+mod data_dir;
+mod http;
+mod node;
+pub mod server;
+pub mod watch;

@@ -17,7 +17,7 @@ use self::show::Show;
 use super::output::Usage;
 use super::{Global, app_name, folder};
 use crate::config::{ServerConfig, Settings};
-use crate::server::{Server, stop_signal};
+use crate::server::{Server, start_logging, stop_signal};
 use crate::watch::Watch;
 
 /// Run an app on this machine while you edit it
@@ -67,6 +67,7 @@ pub async fn run(args: DevArgs, global: &Global) -> anyhow::Result<()> {
         dev: true,
         ..ServerConfig::new(Settings::default())
     };
+    start_logging(config.log_format, "warn");
     let server = Server::start(config).await?;
     let mut dev = Dev { app, path, server, show, files: BTreeMap::new(), routes: Vec::new() };
     let result = dev.run(watch).await;

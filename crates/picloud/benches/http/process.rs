@@ -1,0 +1,121 @@
+//! The processes under load.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, ensure};
+
+/// A server, killed when it is dropped.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+    data_dir: PathBuf,
+    client: reqwest::Client,
+}
+
+/// What PiCloud is compared with: axum, and nothing else.
+pub fn bare_axum() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        println!("ready at http://localhost:{}", listener.local_addr()?.port());
+        std::io::stdout().flush()?;
+        let app = axum::Router::new().route("/", axum::routing::get(async || "hello"));
+        let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        axum::serve(listener, app).await?;
+        Ok(())
+    })
+}
+
+impl Server {
+    pub fn bare_axum() -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--bare-axum");
+        Self::start(command, Path::new(""))
+    }
+
+    pub fn picloud(data_dir: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_picloud"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+        command.env("RUST_LOG", "warn");
+        Self::start(command, data_dir)
+    }
+
+    fn start(mut command: Command, data_dir: &Path) -> anyhow::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let stdout = child.stdout.take().context("its output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let port = line.trim().rsplit_once(':').context("a ready line")?.1.parse()?;
+        let client = reqwest::Client::builder().tls_certs_only([]).build()?;
+        Ok(Self { child, port, data_dir: data_dir.to_owned(), client })
+    }
+
+    async fn api(&self, method: &str, path: &str, body: &str) -> anyhow::Result<()> {
+        let token = std::fs::read_to_string(self.data_dir.join("admin-token"))?;
+        let url = format!("http://127.0.0.1:{}/api/v1{path}", self.port);
+        let request = self.client.request(method.parse()?, url).bearer_auth(token.trim());
+        let answer = request.body(body.to_owned()).send().await?;
+        ensure!(answer.status().is_success(), "{}", answer.text().await?);
+        Ok(())
+    }
+
+    pub async fn upload(&self, app: &str, script: &str) -> anyhow::Result<()> {
+        self.api("PUT", &format!("/apps/{app}/scripts/index.rhai"), script).await
+    }
+
+    pub async fn set_limits(&self, app: &str, limits: &str) -> anyhow::Result<()> {
+        self.api("PUT", &format!("/apps/{app}"), limits).await
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        app: &str,
+        path: &str,
+    ) -> reqwest::Result<reqwest::Response> {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let method = method.parse().unwrap_or_default();
+        self.client.request(method, url).header("host", format!("{app}.localhost")).send().await
+    }
+
+    pub async fn get(&self, app: &str, path: &str) -> anyhow::Result<String> {
+        Ok(self.send("GET", app, path).await?.text().await?)
+    }
+
+    pub async fn post(&self, app: &str, path: &str) -> anyhow::Result<String> {
+        Ok(self.send("POST", app, path).await?.text().await?)
+    }
+
+    pub async fn status(&self, app: &str, path: &str) -> anyhow::Result<u16> {
+        Ok(self.send("GET", app, path).await?.status().as_u16())
+    }
+
+    /// Resident memory.
+    pub fn rss_mb(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+        let kb: u64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+        Ok(kb / 1024)
+    }
+
+    /// User and system time used so far.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields = stat.rsplit_once(')').context("its name")?.1;
+        let ticks: u64 =
+            fields.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
+        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

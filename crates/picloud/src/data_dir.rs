@@ -1,0 +1,111 @@
+//! The data directory: one process at a time, and the admin's token.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// Where the admin's token is kept within the data directory.
+pub const ADMIN_TOKEN_FILE: &str = "admin-token";
+
+/// A data directory that this process has to itself until this is dropped, or
+/// the process dies in whatever way.
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens the directory, making it if need be, for its owner alone.
+    ///
+    /// # Errors
+    /// If another process has it, or it cannot be written to.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        if !path.exists() {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+            made.with_context(|| format!("cannot make the data directory {shown}"))?;
+        }
+        let mut options = OpenOptions::new();
+        let lock = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path.join("lock"))
+            .with_context(|| format!("cannot write to the data directory {shown}"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => bail!(
+                "the data directory {shown} is in use by another picloud; \
+                 stop that one, or choose another directory with --data-dir"
+            ),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock the data directory {shown}"))
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The admin's token, made at the first start. The file is readable by its
+    /// owner alone.
+    pub fn admin_token(&self) -> anyhow::Result<String> {
+        let path = self.path.join(ADMIN_TOKEN_FILE);
+        let shown = path.display();
+        let context = || format!("cannot use the admin's token in {shown}");
+        match File::open(&path) {
+            Ok(mut file) => {
+                let mut token = String::new();
+                file.read_to_string(&mut token).with_context(context)?;
+                let token = token.trim().to_owned();
+                if token.len() < 16 {
+                    bail!("{shown} holds no token; delete it and a new one is made");
+                }
+                Ok(token)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let token = format!("pic_{}", hex::encode(rand::random::<[u8; 32]>()));
+                let mut options = OpenOptions::new();
+                let file = options.create_new(true).write(true).mode(0o600).open(&path);
+                let mut file = file.with_context(context)?;
+                writeln!(file, "{token}").and_then(|()| file.sync_all()).with_context(context)?;
+                Ok(token)
+            }
+            Err(error) => Err(error).with_context(context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_serves_one_process_at_a_time() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("data");
+        let first = DataDir::open(&path).unwrap();
+        let second = DataDir::open(&path).err().expect("it is in use");
+        assert!(second.to_string().contains("in use by another picloud"), "{second}");
+        drop(first);
+        DataDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn the_token_is_made_once_and_is_its_owners_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(temp.path()).unwrap();
+        let token = dir.admin_token().unwrap();
+        assert!(token.len() > 60);
+        assert_eq!(dir.admin_token().unwrap(), token);
+        let mode = std::fs::metadata(temp.path().join(ADMIN_TOKEN_FILE)).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,80 @@
+//! One listener: the host of a request decides who answers it.
+
+mod api;
+mod auth;
+mod body;
+mod health;
+mod ingress;
+mod problem;
+mod static_files;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use futures_util::FutureExt;
+use http::{Request, Response, header};
+use hyper::body::Incoming;
+use picloud_orchestrator_core::Target;
+use tower_service::Service as _;
+
+use crate::node::Node;
+use problem::Problem;
+
+/// Answers the requests of every connection.
+#[derive(Clone)]
+pub struct Front {
+    node: Arc<Node>,
+    control: Router,
+}
+
+impl Front {
+    pub fn new(node: Arc<Node>) -> Self {
+        let control = health::router()
+            .merge(api::router(Arc::clone(&node)))
+            .fallback(async || Problem::not_found("there is nothing here"))
+            .with_state(Arc::clone(&node));
+        Self { node, control }
+    }
+
+    /// Answers one request from `peer`. A panic on the way is this request's
+    /// 500 and nobody else's.
+    pub async fn answer(
+        &self,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
+        let dispatched = AssertUnwindSafe(self.dispatch(peer, request)).catch_unwind().await;
+        Ok(dispatched.unwrap_or_else(|_panic| {
+            tracing::error!("a request's handler panicked");
+            Problem::host_fault().into()
+        }))
+    }
+
+    async fn dispatch(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        let hosts = request.headers().get_all(header::HOST);
+        let hosts = hosts.iter().map(http::HeaderValue::as_bytes);
+        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        match self.node.hosts.target(hosts, authority) {
+            Target::App(app) => ingress::answer(&self.node, &app, None, peer, request).await,
+            Target::Preview { app, release } => {
+                ingress::answer(&self.node, &app, Some(release), peer, request).await
+            }
+            Target::Control => {
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(auth::Peer(peer));
+                match self.control.clone().call(request).await {
+                    Ok(response) => response,
+                    Err(impossible) => match impossible {},
+                }
+            }
+            Target::Misdirected => {
+                let detail = "this server does not answer for this host";
+                Problem::new(421, "misdirected", detail).into()
+            }
+        }
+    }
+}

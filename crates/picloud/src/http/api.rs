@@ -1,0 +1,110 @@
+//! The control plane, `/api/v1`.
+
+mod apps;
+mod executions;
+mod invoke;
+mod kv;
+mod logs;
+mod releases;
+mod scripts;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::middleware::from_fn_with_state;
+use http::request::Parts;
+use picloud_shared::AppSlug;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::auth;
+use super::problem::Problem;
+use crate::node::Node;
+
+/// Items of one page when the request does not say.
+const DEFAULT_PAGE: u32 = 100;
+const MAX_PAGE: u32 = 1_000;
+
+pub(super) fn router(node: Arc<Node>) -> Router<Arc<Node>> {
+    let api = Router::new()
+        .merge(apps::router())
+        .merge(scripts::router())
+        .merge(releases::router())
+        .merge(executions::router())
+        .merge(logs::router())
+        .merge(kv::router())
+        .merge(invoke::router())
+        .fallback(async || Problem::not_found("the API has no such path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(405, "method_not_allowed", "the API has this path, but not this method")
+        })
+        // The bodies' limits are each endpoint's own.
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(node, auth::require_admin));
+    Router::new().nest("/api/v1", api)
+}
+
+/// A list's answer.
+#[derive(serde::Serialize)]
+struct List<T, C = String> {
+    items: Vec<T>,
+    /// To be passed as `after`; `null` on the last page.
+    next: Option<C>,
+}
+
+/// `?after=…&limit=…`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+impl Page {
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE)
+    }
+
+    /// The cursor, parsed as what it is a cursor of.
+    fn after<T: std::str::FromStr>(&self) -> Result<Option<T>, Problem> {
+        let parsed = self.after.as_deref().map(str::parse).transpose();
+        parsed.map_err(|_| {
+            Problem::bad_request("invalid_cursor", "`after` is not a cursor of this list")
+        })
+    }
+}
+
+/// The path's parameters, with our own errors.
+struct Path<T>(T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(value)| Self(value))
+            .map_err(|error| Problem::bad_request("invalid_path", error.body_text()))
+    }
+}
+
+/// The query's parameters, with our own errors.
+struct Query<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|axum::extract::Query(value)| Self(value))
+            .map_err(|error| Problem::bad_request("invalid_query", error.body_text()))
+    }
+}
+
+/// An app's name, as it comes in a path.
+fn slug(text: &str) -> Result<AppSlug, Problem> {
+    text.parse().map_err(|error: picloud_shared::id::InvalidSlug| {
+        Problem::bad_request("invalid_name", error.to_string())
+    })
+}

@@ -1,0 +1,100 @@
+//! Apps.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use http::StatusCode;
+use picloud_shared::{App, AppSlug, LimitOverrides};
+use serde::{Deserialize, Serialize};
+
+use super::{List, Page, Path, Query, slug};
+use crate::http::body;
+use crate::http::problem::Problem;
+use crate::node::Node;
+
+const MAX_BODY_BYTES: u64 = 64 * 1024;
+
+pub(super) fn router() -> Router<Arc<Node>> {
+    Router::new()
+        .route("/apps", get(list))
+        .route("/apps/{app}", get(show).put(create).delete(delete))
+}
+
+/// An app, as the API shows it.
+#[derive(Serialize)]
+struct AppView {
+    #[serde(flatten)]
+    app: App,
+    url: String,
+}
+
+impl AppView {
+    fn new(node: &Node, app: App) -> Self {
+        Self { url: node.app_url(&app.slug), app }
+    }
+}
+
+async fn list(
+    State(node): State<Arc<Node>>,
+    Query(page): Query<Page>,
+) -> Result<Json<List<AppView, AppSlug>>, Problem> {
+    let after = page.after::<AppSlug>()?;
+    let mut apps = node.manager.apps(after.as_ref(), page.limit() + 1).await?;
+    let more = apps.len() > page.limit() as usize;
+    apps.truncate(page.limit() as usize);
+    let next = apps.last().filter(|_| more).map(|app| app.slug.clone());
+    Ok(Json(List { items: apps.into_iter().map(|app| AppView::new(&node, app)).collect(), next }))
+}
+
+async fn show(
+    State(node): State<Arc<Node>>,
+    Path(app): Path<String>,
+) -> Result<Json<AppView>, Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    Ok(Json(AppView::new(&node, app)))
+}
+
+/// What may be said of an app when it is made, or afterwards.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    limits: Option<LimitOverrides>,
+}
+
+/// Makes the app unless it exists; sets its limits if the body has some.
+async fn create(
+    State(node): State<Arc<Node>>,
+    Path(app): Path<String>,
+    request_body: Body,
+) -> Result<(StatusCode, Json<AppView>), Problem> {
+    let slug = slug(&app)?;
+    let body = body::read(request_body, MAX_BODY_BYTES).await?;
+    let settings = if body.is_empty() {
+        Settings { limits: None }
+    } else {
+        serde_json::from_slice(&body)
+            .map_err(|error| Problem::bad_request("invalid_body", error.to_string()))?
+    };
+    let (mut app, is_new) = node.manager.ensure_app(&slug).await?;
+    if let Some(limits) = settings.limits {
+        app = node.manager.set_limits(&slug, limits).await?;
+        node.directory.invalidate(&slug);
+    }
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(AppView::new(&node, app))))
+}
+
+async fn delete(
+    State(node): State<Arc<Node>>,
+    Path(app): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let slug = slug(&app)?;
+    let app = node.manager.app(&slug).await?;
+    node.manager.delete_app(&slug).await?;
+    node.directory.invalidate(&slug);
+    node.executor.forget(app.id);
+    Ok(StatusCode::NO_CONTENT)
+}

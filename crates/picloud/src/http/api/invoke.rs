@@ -1,0 +1,130 @@
+//! Running a handler from the control plane, with everything there is to see.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::routing::post;
+use axum::{Json, Router};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use picloud_executor_core::executor::status_of;
+use picloud_orchestrator_core::Match;
+use picloud_shared::{Outcome, Request};
+use serde::{Deserialize, Serialize};
+
+use super::executions::{self, ExecutionDetail};
+use super::{Path, slug};
+use crate::http::auth::Peer;
+use crate::http::problem::Problem;
+use crate::http::{body, ingress};
+use crate::node::Node;
+
+/// Bytes of the whole JSON, base64 and all.
+const MAX_BODY_BYTES: u64 = 4 << 20;
+
+pub(super) fn router() -> Router<Arc<Node>> {
+    Router::new().route("/apps/{app}/invoke", post(invoke))
+}
+
+/// The request to make.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InvokeRequest {
+    #[serde(default = "get")]
+    method: String,
+    /// With its query.
+    path: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+    body_base64: Option<String>,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+/// What the script answered, and its record.
+#[derive(Serialize)]
+struct InvokeResponse {
+    status: u16,
+    headers: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    /// For a body that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+    execution: Option<ExecutionDetail>,
+}
+
+async fn invoke(
+    State(node): State<Arc<Node>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    Path(app): Path<String>,
+    request_body: Body,
+) -> Result<Json<InvokeResponse>, Problem> {
+    let slug = slug(&app)?;
+    let json = body::read(request_body, MAX_BODY_BYTES).await?;
+    let invalid = |detail: String| Problem::bad_request("invalid_body", detail);
+    let asked: InvokeRequest =
+        serde_json::from_slice(&json).map_err(|error| invalid(error.to_string()))?;
+
+    let app = ingress::find(&node, &slug, None).await?;
+    let request = request(asked, &node.hosts.of_app(&slug), peer).map_err(invalid)?;
+    if request.body.len() as u64 > app.limits.request_body_bytes {
+        let detail = format!("the body may have {} bytes", app.limits.request_body_bytes);
+        return Err(Problem::new(413, "body_too_large", detail));
+    }
+    let (handler, params) = match app.release.routes.find(&request.method, &request.path) {
+        Match::Script { handler, params } => (handler, params),
+        refused => return Err(ingress::refuse(refused)),
+    };
+    let request = Request { params, ..request };
+    let executed = ingress::execute(&node, &app, handler, request).await?;
+    let status = status_of(&executed.outcome);
+    let (headers, body) = match executed.outcome {
+        Outcome::Ok(response) => (response.headers, response.body),
+        _ => (Vec::new(), Bytes::new()),
+    };
+    let (body, body_base64) = match String::from_utf8(body.to_vec()) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(BASE64_STANDARD.encode(&body))),
+    };
+    let execution = executions::detail(&node, app.app.id, executed.id).await?;
+    Ok(Json(InvokeResponse { status, headers, body, body_base64, execution }))
+}
+
+fn request(asked: InvokeRequest, host: &str, peer: SocketAddr) -> Result<Request, String> {
+    let InvokeRequest { method, path, headers, body, body_base64 } = asked;
+    if !path.starts_with('/') {
+        return Err("`path` must start with a slash".to_owned());
+    }
+    let method = http::Method::from_bytes(method.to_ascii_uppercase().as_bytes())
+        .map_err(|_| "`method` is not an HTTP method".to_owned())?;
+    let body = match (body, body_base64) {
+        (Some(_), Some(_)) => return Err("give `body` or `body_base64`, not both".to_owned()),
+        (Some(text), None) => text.into_bytes(),
+        (None, Some(encoded)) => BASE64_STANDARD
+            .decode(encoded)
+            .map_err(|error| format!("`body_base64` is not base64: {error}"))?,
+        (None, None) => Vec::new(),
+    };
+    let (path_only, query) = path.split_once('?').unwrap_or((&path, ""));
+    Ok(Request {
+        method: method.as_str().to_owned(),
+        url: format!("http://{host}{path}"),
+        path: path_only.to_owned(),
+        query: query.to_owned(),
+        params: Vec::new(),
+        headers: headers
+            .into_iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .collect(),
+        host: host.to_owned(),
+        ip: peer.ip().to_string(),
+        body: body.into(),
+    })
+}

@@ -1,0 +1,133 @@
+//! Log lines, stored and live.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use futures_util::stream;
+use http::header;
+use picloud_executor_core::Record;
+use picloud_shared::execution::LogQuery;
+use picloud_shared::{AppId, ExecutionId, Level, LogLine};
+use serde::Deserialize;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::{DEFAULT_PAGE, List, MAX_PAGE, Path, Query, slug};
+use crate::http::problem::Problem;
+use crate::node::Node;
+
+pub(super) fn router() -> Router<Arc<Node>> {
+    Router::new().route("/apps/{app}/logs", get(list))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogsQuery {
+    after: Option<i64>,
+    /// The least important level to show.
+    level: Option<Level>,
+    execution: Option<ExecutionId>,
+    limit: Option<u32>,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// The newest lines, oldest first; with `follow` also those to come, one JSON
+/// object a line, until the client goes away.
+async fn list(
+    State(node): State<Arc<Node>>,
+    Path(app): Path<String>,
+    Query(query): Query<LogsQuery>,
+) -> Result<Response, Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let filter = LogQuery {
+        after: query.after,
+        min_level: query.level,
+        execution: query.execution,
+        limit: query.limit.unwrap_or(DEFAULT_PAGE).clamp(u32::from(!query.follow), MAX_PAGE),
+    };
+    // Whoever subscribes before the stored lines are read misses none.
+    let live = query.follow.then(|| node.recorder.follow());
+    node.recorder.flush().await;
+    let lines = node.stores.executions.logs(app.id, &filter).await?;
+    let Some(live) = live else {
+        let next = lines.last().map(|line| line.seq);
+        return Ok(Json(List { items: lines, next }).into_response());
+    };
+    let tail = Tail {
+        app: app.id,
+        filter,
+        shown: lines.iter().map(|line| line.execution).collect(),
+        pending: lines.iter().map(json_line).collect(),
+        live,
+    };
+    let body = Body::from_stream(stream::unfold(tail, Tail::next));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+/// A client that follows.
+struct Tail {
+    app: AppId,
+    filter: LogQuery,
+    /// The executions of the stored lines: what was recorded between
+    /// subscribing and reading comes by once more.
+    shown: BTreeSet<ExecutionId>,
+    pending: VecDeque<Bytes>,
+    live: broadcast::Receiver<Arc<Record>>,
+}
+
+impl Tail {
+    async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
+        loop {
+            if let Some(line) = self.pending.pop_front() {
+                return Some((Ok(line), self));
+            }
+            match self.live.recv().await {
+                Ok(record) => self.take(&record),
+                Err(RecvError::Lagged(missed)) => {
+                    let notice = format!("{missed} executions went by too fast to be shown");
+                    let line = serde_json::json!({ "level": "warn", "message": notice });
+                    self.pending.push_back(Bytes::from(format!("{line}\n")));
+                }
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    fn take(&mut self, record: &Record) {
+        let execution = &record.execution;
+        let is_wanted = execution.app == self.app
+            && self.filter.execution.is_none_or(|id| id == execution.id)
+            && !self.shown.contains(&execution.id);
+        if !is_wanted {
+            return;
+        }
+        let min_level = self.filter.min_level.unwrap_or(Level::Debug);
+        let lines = record.lines.iter().filter(|line| line.level >= min_level);
+        self.pending.extend(lines.map(json_line));
+        if let Some(error) = &execution.error {
+            let line = LogLine {
+                seq: 0,
+                app: execution.app,
+                execution: execution.id,
+                at_ms: execution.started_at_ms,
+                level: Level::Error,
+                message: error.to_string(),
+                fields: None,
+            };
+            self.pending.push_back(json_line(&line));
+        }
+    }
+}
+
+fn json_line(line: &LogLine) -> Bytes {
+    // A struct of strings and numbers always serializes.
+    let mut json = serde_json::to_vec(line).unwrap_or_default();
+    json.push(b'\n');
+    Bytes::from(json)
+}

@@ -1,0 +1,60 @@
+//! Single files of an app: upload a script, get an endpoint.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::put;
+use http::header;
+use picloud_manager_core::Upload;
+
+use super::releases::{DeployedView, deploy};
+use super::{Path, slug};
+use crate::http::body;
+use crate::http::problem::Problem;
+use crate::node::Node;
+
+pub(super) fn router() -> Router<Arc<Node>> {
+    Router::new().route("/apps/{app}/scripts/{*path}", put(upload).get(show).delete(remove))
+}
+
+/// Deploys a release with this one file changed, making the app if there is none.
+async fn upload(
+    State(node): State<Arc<Node>>,
+    Path((app, path)): Path<(String, String)>,
+    request_body: Body,
+) -> Result<DeployedView, Problem> {
+    let slug = slug(&app)?;
+    let max_bytes = node.manager.caps().bytes;
+    let contents = body::read_within(request_body, max_bytes, body::UPLOAD_TIMEOUT).await?;
+    let note = format!("upload of {path}");
+    deploy(&node, &slug, Upload::Patch { path, contents: Some(contents) }, &note).await
+}
+
+/// The file as the active release has it.
+async fn show(
+    State(node): State<Arc<Node>>,
+    Path((app, path)): Path<(String, String)>,
+) -> Result<impl IntoResponse, Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let not_found = || Problem::not_found(format!("the active release has no file {path}"));
+    let release = app.active_release.ok_or_else(not_found)?;
+    let releases = &node.stores.releases;
+    let files = releases.files(app.id, release).await?;
+    let file = files.into_iter().find(|file| file.path == path).ok_or_else(not_found)?;
+    let contents = releases.blob(app.id, file.hash).await?.ok_or_else(not_found)?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], contents))
+}
+
+/// Deploys a release without this file.
+async fn remove(
+    State(node): State<Arc<Node>>,
+    Path((app, path)): Path<(String, String)>,
+) -> Result<DeployedView, Problem> {
+    let slug = slug(&app)?;
+    node.manager.app(&slug).await?;
+    let note = format!("removal of {path}");
+    deploy(&node, &slug, Upload::Patch { path, contents: None }, &note).await
+}

@@ -1,0 +1,183 @@
+//! Requests for apps: route, run, answer.
+
+mod request;
+mod response;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use picloud_executor_core::executor::status_of;
+use picloud_executor_core::{Executed, Refused, Task};
+use picloud_manager_core::Issue;
+use picloud_orchestrator_core::{Match, RunnableApp};
+use picloud_shared::{AppSlug, Event, Handler, Outcome, ReleaseNumber};
+
+use super::problem::Problem;
+use super::{body, static_files};
+use crate::node::Node;
+
+pub(super) use request::Client;
+
+/// Codes of a script's error that clients may know.
+const CODES_OF_SCRIPTS: &[&str] = &["invalid_body", "invalid_header", "quota_exceeded"];
+
+/// Answers a request for an app: its active release, or the one of a preview.
+pub(super) async fn answer(
+    node: &Node,
+    slug: &AppSlug,
+    preview: Option<ReleaseNumber>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let app = match find(node, slug, preview).await {
+        Ok(app) => app,
+        Err(problem) => return problem.into(),
+    };
+    let (parts, incoming) = request.into_parts();
+    let (handler, params) = match app.release.routes.find(parts.method.as_str(), parts.uri.path()) {
+        Match::Script { handler, params } => (handler, params),
+        Match::Static(file) => {
+            return static_files::answer(node, app.app.id, file, &parts.headers).await;
+        }
+        refused => return refuse(refused).into(),
+    };
+    let body = match body::read(incoming, app.limits.request_body_bytes).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into(),
+    };
+    let client = Client::of(node, peer, &parts.headers);
+    let request = request::for_script(&parts, params, body, &client);
+    match execute(node, &app, handler, request).await {
+        Ok(executed) => respond(node, &app, executed),
+        Err(problem) => problem.into(),
+    }
+}
+
+/// The app to answer with.
+pub(super) async fn find(
+    node: &Node,
+    slug: &AppSlug,
+    preview: Option<ReleaseNumber>,
+) -> Result<Arc<RunnableApp>, Problem> {
+    let found = match preview {
+        None => node.directory.active(slug).await,
+        Some(release) => node.directory.preview(slug, release).await,
+    };
+    match found {
+        Ok(Some(app)) => Ok(app),
+        Ok(None) => Err(Problem::not_found("there is no such app, or nothing is deployed to it")),
+        Err(error) => {
+            tracing::error!(%slug, error = &error as &dyn std::error::Error, "an app cannot be run");
+            Err(Problem::unavailable())
+        }
+    }
+}
+
+/// The answer for a request that no handler gets.
+pub(super) fn refuse(refused: Match<'_>) -> Problem {
+    match refused {
+        Match::MethodNotAllowed { allow } => {
+            let detail = format!("this path answers {allow}");
+            let problem = Problem::new(405, "method_not_allowed", detail);
+            match HeaderValue::from_str(&allow) {
+                Ok(allow) => problem.with_header(header::ALLOW, allow),
+                Err(_) => problem,
+            }
+        }
+        Match::BadRequest => {
+            Problem::bad_request("invalid_path", "the path is not validly encoded")
+        }
+        Match::NotFound | Match::Script { .. } | Match::Static(_) => {
+            Problem::not_found("the app has no such path")
+        }
+    }
+}
+
+/// Runs a handler on a request.
+pub(super) async fn execute(
+    node: &Node,
+    app: &RunnableApp,
+    handler: &Handler,
+    request: picloud_shared::Request,
+) -> Result<Executed, Problem> {
+    let Some(program) = app.release.program(&handler.script) else {
+        tracing::error!(script = handler.script, "a route's script is missing from its release");
+        return Err(Problem::host_fault());
+    };
+    let task = Task {
+        app: app.app.id,
+        slug: app.app.slug.clone(),
+        release: app.release.number,
+        program: Arc::clone(program),
+        handler: handler.clone(),
+        cause: format!("{} {}", request.method, truncated(&request.path)),
+        event: Event::Http(request),
+        limits: Arc::clone(&app.limits),
+    };
+    node.executor.execute(task).await.map_err(|refused| {
+        let (status, code) = match refused {
+            Refused::AppBusy => (429, "app_busy"),
+            Refused::InstanceBusy => (503, "instance_busy"),
+        };
+        Problem::new(status, code, refused.to_string())
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    })
+}
+
+/// A path as the record has it.
+fn truncated(path: &str) -> &str {
+    const MAX: usize = 512;
+    path.get(..path.floor_char_boundary(MAX)).unwrap_or(path)
+}
+
+fn respond(node: &Node, app: &RunnableApp, executed: Executed) -> Response<Body> {
+    let id = executed.id.to_string();
+    let mut response = match executed.outcome {
+        Outcome::Ok(response) => response::of_script(response).unwrap_or_else(|error| {
+            tracing::error!(%error, execution = id, "a response was checked and cannot be sent");
+            Problem::host_fault().into()
+        }),
+        outcome => failure(node, app, &id, &outcome),
+    };
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-picloud-execution", id);
+    }
+    response
+}
+
+/// The answer for a handler that did not answer. Clients get the execution's id
+/// and nothing of the script; in dev mode they are its author.
+fn failure(node: &Node, app: &RunnableApp, id: &str, outcome: &Outcome) -> Response<Body> {
+    let status = status_of(outcome);
+    let (code, detail, position) = match outcome {
+        Outcome::ScriptError(error) => {
+            let code = error.code.as_deref().filter(|code| CODES_OF_SCRIPTS.contains(code));
+            (code.unwrap_or("script_error"), error.to_string(), error.position.as_ref())
+        }
+        other => (other.code(), other.to_string(), None),
+    };
+    let mut problem = Problem::new(status, code.to_owned(), format!("execution {id} failed"));
+    problem.execution = Some(id.into());
+    if matches!(status, 409 | 503 | 504) {
+        problem = problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    // What is wrong with a request is its sender's to know.
+    if node.dev || status == 400 {
+        problem.detail = detail;
+    }
+    if let Some(position) = position.filter(|_| node.dev) {
+        let source = app.release.source(&position.file);
+        problem.errors = vec![Issue {
+            code: code.to_owned(),
+            message: problem.detail.clone(),
+            file: Some(position.file.clone()),
+            line: Some(position.line),
+            column: Some(position.column),
+            excerpt: source.and_then(|source| picloud_shared::excerpt(source, position)),
+        }];
+    }
+    problem.into()
+}

@@ -1,0 +1,7 @@
+//! The `picloud` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    picloud::cli::main()
+}

@@ -1,0 +1,46 @@
+//! What the parts of a running server share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ipnet::IpNet;
+use metrics_exporter_prometheus::PrometheusHandle;
+use picloud_executor_core::{Executor, Recorder};
+use picloud_host::Host;
+use picloud_manager_core::Manager;
+use picloud_orchestrator_core::{AppDirectory, Hosts};
+use picloud_shared::{AppSlug, Clock};
+use picloud_store::Stores;
+
+/// A running server's parts, wired.
+pub struct Node {
+    pub hosts: Hosts,
+    pub directory: AppDirectory,
+    pub manager: Arc<Manager>,
+    pub executor: Executor,
+    pub recorder: Recorder,
+    pub sandbox: Arc<Host>,
+    pub stores: Stores,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: PrometheusHandle,
+    /// SHA-256 of the admin's token; `None` asks for none (`picloud dev`).
+    pub admin_token: Option<[u8; 32]>,
+    pub trusted_proxies: Vec<IpNet>,
+    /// Port that URLs name.
+    pub port: u16,
+    /// Whether answers may show what went wrong in a script.
+    pub dev: bool,
+    /// Set once the server is told to stop.
+    pub stopping: AtomicBool,
+}
+
+impl Node {
+    /// The app's address, for people.
+    pub fn app_url(&self, app: &AppSlug) -> String {
+        format!("http://{}:{}/", self.hosts.of_app(app), self.port)
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}

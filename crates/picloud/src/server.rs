@@ -1,0 +1,272 @@
+//! The server: wiring, listening, and coming to an end.
+
+mod connections;
+mod housekeeping;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, anyhow};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use picloud_executor_core::{Executor, Record, Recorder};
+use picloud_host::Host;
+use picloud_manager_core::{Manager, ReleaseCaps};
+use picloud_orchestrator_core::{AppDirectory, Hosts};
+use picloud_shared::{AppSlug, Clock, Limits, SystemClock};
+use picloud_store::Stores;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+
+use crate::config::{LogFormat, ServerConfig};
+use crate::data_dir::{ADMIN_TOKEN_FILE, DataDir};
+use crate::http::Front;
+use crate::node::Node;
+
+/// Bytes of scripts that the directory of apps keeps in memory.
+const DIRECTORY_BYTES: u64 = 64 << 20;
+/// File descriptors to ask for: each script's image and each connection has one.
+const WANTED_FILES: u64 = 65_536;
+
+/// Runs a server until it is told to stop (SIGINT, SIGTERM).
+pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
+    start_logging(config.log_format, "info");
+    let server = Server::start(config).await?;
+    println!("PiCloud is ready at {}", server.base_url());
+    if let Some(path) = &server.token_path {
+        eprintln!("The admin's token is in {path}");
+    }
+    stop_signal().await?;
+    eprintln!("stopping: no new connections, requests under way are finished");
+    server.shutdown().await;
+    Ok(())
+}
+
+/// A server that answers requests.
+pub struct Server {
+    node: Arc<Node>,
+    addr: SocketAddr,
+    token_path: Option<String>,
+    stop: tokio::sync::watch::Sender<bool>,
+    connections: JoinHandle<()>,
+    housekeeping: JoinHandle<()>,
+    _data_dir: DataDir,
+}
+
+impl Server {
+    /// Opens the data directory and the database, sets up the sandbox, listens.
+    ///
+    /// # Errors
+    /// Each says what to do about it.
+    pub async fn start(config: ServerConfig) -> anyhow::Result<Self> {
+        raise_file_limit();
+        let metrics = metrics_handle()?;
+        let hosts = Hosts::new(&config.control_hosts, &config.apps_domains)?;
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let listener = listen(config.listen).await?;
+        let addr = listener.local_addr()?;
+
+        let (admin_token, token_path) = admin_token(&config, &data_dir)?;
+        let sandbox = {
+            let cache_dir = config.code_cache_dir.clone();
+            let cache_dir = cache_dir.unwrap_or_else(|| data_dir.path().join("cache"));
+            let slots = u32::try_from(config.max_concurrent_executions).unwrap_or(u32::MAX);
+            // Compiling the guest, if it comes to that, takes seconds.
+            tokio::task::spawn_blocking(move || {
+                Host::builder().slots(slots).cache_dir(cache_dir).build()
+            })
+            .await?
+            .map_err(|error| anyhow!(error).context("the sandbox cannot be set up"))?
+        };
+        let sandbox = Arc::new(sandbox);
+        let stores = open_stores(config.database_url.as_deref(), data_dir.path()).await?;
+
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (recorder, _) = Recorder::start(Arc::clone(&stores.executions));
+        let executor = Executor::new(
+            Arc::clone(&sandbox) as _,
+            Arc::clone(&stores.kv),
+            Arc::clone(&clock),
+            recorder.clone(),
+            config.max_concurrent_executions,
+        );
+        let manager = Manager::new(
+            Arc::clone(&stores.apps),
+            Arc::clone(&stores.releases),
+            Arc::clone(&sandbox) as _,
+            Arc::clone(&clock),
+            ReleaseCaps::default(),
+            Limits::default(),
+        );
+        let directory = AppDirectory::new(
+            Arc::clone(&stores.apps),
+            Arc::clone(&stores.releases),
+            Limits::default(),
+            DIRECTORY_BYTES,
+        );
+        let node = Arc::new(Node {
+            hosts,
+            directory,
+            manager: Arc::new(manager),
+            executor,
+            recorder,
+            sandbox,
+            stores,
+            clock,
+            metrics,
+            admin_token,
+            trusted_proxies: config.trusted_proxies,
+            port: addr.port(),
+            dev: config.dev,
+            stopping: AtomicBool::new(false),
+        });
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let front = Front::new(Arc::clone(&node));
+        let connections = tokio::spawn(connections::serve(listener, front, stopped));
+        let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&node)));
+        Ok(Self { node, addr, token_path, stop, connections, housekeeping, _data_dir: data_dir })
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The control plane's address, for people.
+    pub fn base_url(&self) -> String {
+        if self.addr.ip().is_loopback() || self.addr.ip().is_unspecified() {
+            format!("http://localhost:{}", self.addr.port())
+        } else {
+            format!("http://{}", self.addr)
+        }
+    }
+
+    /// The app's address, for people.
+    pub fn app_url(&self, app: &AppSlug) -> String {
+        self.node.app_url(app)
+    }
+
+    pub fn manager(&self) -> &Arc<Manager> {
+        &self.node.manager
+    }
+
+    /// To be called after the manager has changed an app.
+    pub fn invalidate(&self, app: &AppSlug) {
+        self.node.directory.invalidate(app);
+    }
+
+    /// Executions from now on, as they end.
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Record>> {
+        self.node.recorder.follow()
+    }
+
+    /// Stops: readiness fails, no new connections are taken, requests under way
+    /// are finished, records are stored, the database is closed.
+    pub async fn shutdown(self) {
+        self.node.stopping.store(true, Ordering::Relaxed);
+        // An error means that the listener's task has ended already.
+        let _ = self.stop.send(true);
+        let _ = self.connections.await;
+        self.housekeeping.abort();
+        self.node.recorder.flush().await;
+        self.node.stores.close().await;
+    }
+}
+
+async fn listen(addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.map_err(|error| {
+        let advice = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "another program uses it; choose another with --listen, \
+                 or let the system choose with --listen 127.0.0.1:0"
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "ports below 1024 are reserved; choose another with --listen"
+            }
+            _ => "choose another with --listen",
+        };
+        anyhow!(error).context(format!("cannot listen on {addr}: {advice}"))
+    })
+}
+
+async fn open_stores(database_url: Option<&str>, dir: &Path) -> anyhow::Result<Stores> {
+    match database_url {
+        None => Stores::open_sqlite(dir)
+            .await
+            .with_context(|| format!("cannot open the database in {}", dir.display())),
+        // The URL may hold a password, so it is not repeated.
+        Some(url) => Stores::connect_postgres(url)
+            .await
+            .context("cannot use the PostgreSQL database of --database-url"),
+    }
+}
+
+/// The digest of the admin's token, and where the token lies if it is ours.
+/// On a loopback address, `dev` asks for none.
+fn admin_token(
+    config: &ServerConfig,
+    data_dir: &DataDir,
+) -> anyhow::Result<(Option<[u8; 32]>, Option<String>)> {
+    if config.dev && config.listen.ip().is_loopback() {
+        return Ok((None, None));
+    }
+    let (token, path) = if let Some(token) = &config.admin_token {
+        (token.clone(), None)
+    } else {
+        let path = data_dir.path().join(ADMIN_TOKEN_FILE);
+        (data_dir.admin_token()?, Some(path.display().to_string()))
+    };
+    Ok((Some(Sha256::digest(token).into()), path))
+}
+
+/// The process has one recorder of metrics, however many servers it starts.
+fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let handle = PrometheusBuilder::new()
+        .set_buckets(&[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0])?
+        .install_recorder()?;
+    Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(WANTED_FILES, |maximum| maximum.min(WANTED_FILES));
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+        }
+    }
+}
+
+/// Resolves when the process is told to stop.
+pub async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// The server's own log goes to standard error; `RUST_LOG` chooses what, and
+/// `default` does where that is silent.
+pub fn start_logging(format: LogFormat, default: &str) {
+    use tracing_subscriber::{EnvFilter, fmt};
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // An embedding program, or a test, may have set one up already.
+    let _ = match format {
+        LogFormat::Text => builder.compact().with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}

@@ -1,0 +1,16 @@
+//! The real binary, end to end.
+
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod control;
+#[cfg(test)]
+mod dev;
+#[cfg(test)]
+mod durability;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod support;
