@@ -2,15 +2,19 @@
 //! path, and shown live to whoever follows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use picloud_shared::{Execution, ExecutionStore, LogLine};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 /// Records that may wait to be stored. Beyond that they are dropped and
 /// counted: an invocation never waits for its own record.
 const QUEUE: usize = 16_384;
 /// Records stored in one transaction.
-const BATCH: usize = 1_024;
+const BATCH: usize = 4_096;
+/// How long a batch gathers: a transaction for every few records would cost
+/// more than the requests that they are about.
+const GATHER: Duration = Duration::from_millis(100);
 /// Records that a slow follower may lag behind.
 const LIVE: usize = 256;
 
@@ -31,6 +35,8 @@ enum Message {
 #[derive(Clone)]
 pub struct Recorder {
     queue: mpsc::Sender<Message>,
+    /// Ends the gathering of a batch.
+    wanted_now: Arc<Notify>,
     live: broadcast::Sender<Arc<Record>>,
 }
 
@@ -41,7 +47,9 @@ impl Recorder {
     pub fn start(store: Arc<dyn ExecutionStore>) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, messages) = mpsc::channel(QUEUE);
         let (live, _) = broadcast::channel(LIVE);
-        (Self { queue, live }, tokio::spawn(store_batches(store, messages)))
+        let wanted_now = Arc::new(Notify::new());
+        let task = tokio::spawn(store_batches(store, messages, Arc::clone(&wanted_now)));
+        (Self { queue, wanted_now, live }, task)
     }
 
     /// Hands a record over. Never waits.
@@ -61,6 +69,7 @@ impl Recorder {
     pub async fn flush(&self) {
         let (done, stored) = oneshot::channel();
         if self.queue.send(Message::Flush(done)).await.is_ok() {
+            self.wanted_now.notify_one();
             let _ = stored.await;
         }
     }
@@ -72,22 +81,25 @@ impl Recorder {
     }
 }
 
-async fn store_batches(store: Arc<dyn ExecutionStore>, mut messages: mpsc::Receiver<Message>) {
-    let mut received = Vec::with_capacity(BATCH);
-    // While one batch is being written the next one gathers.
-    while messages.recv_many(&mut received, BATCH).await > 0 {
-        let (mut executions, mut lines, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-        for message in received.drain(..) {
-            match message {
-                Message::Record(record) => {
-                    // A follower may still hold it; usually nobody does.
-                    let Record { execution, lines: own } = Arc::unwrap_or_clone(record);
-                    executions.push(execution);
-                    lines.extend(own);
-                }
-                Message::Flush(done) => waiting.push(done),
-            }
+async fn store_batches(
+    store: Arc<dyn ExecutionStore>,
+    mut messages: mpsc::Receiver<Message>,
+    wanted_now: Arc<Notify>,
+) {
+    while let Some(first) = messages.recv().await {
+        // Asleep meanwhile: to be woken by every record would cost as much.
+        tokio::select! {
+            () = tokio::time::sleep(GATHER) => {}
+            () = wanted_now.notified() => {}
         }
+        let mut batch = Batch::default();
+        batch.take(first);
+        while batch.executions.len() < BATCH
+            && let Ok(message) = messages.try_recv()
+        {
+            batch.take(message);
+        }
+        let Batch { executions, lines, waiting } = batch;
         if !executions.is_empty()
             && let Err(error) = store.record(&executions, &lines).await
         {
@@ -100,6 +112,28 @@ async fn store_batches(store: Arc<dyn ExecutionStore>, mut messages: mpsc::Recei
         }
         for done in waiting {
             let _ = done.send(());
+        }
+    }
+}
+
+/// Records on their way to the store.
+#[derive(Default)]
+struct Batch {
+    executions: Vec<Execution>,
+    lines: Vec<LogLine>,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Record(record) => {
+                // A follower may still hold it; usually nobody does.
+                let Record { execution, lines } = Arc::unwrap_or_clone(record);
+                self.executions.push(execution);
+                self.lines.extend(lines);
+            }
+            Message::Flush(done) => self.waiting.push(done),
         }
     }
 }

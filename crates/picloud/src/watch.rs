@@ -16,8 +16,15 @@ const LONGEST: Duration = Duration::from_millis(500);
 
 /// Watches an app's folder, or its only file, until it is dropped.
 pub struct Watch {
-    changes: mpsc::Receiver<()>,
+    bursts: Bursts,
     _watcher: RecommendedWatcher,
+}
+
+/// Signals, gathered into bursts.
+struct Bursts {
+    changes: mpsc::Receiver<()>,
+    /// When the burst under way is over at the latest.
+    end: Option<Instant>,
 }
 
 /// What of all that changes is meant.
@@ -54,23 +61,33 @@ impl Watch {
                 }
             })?;
         watcher.watch(&folder, mode)?;
-        Ok(Self { changes, _watcher: watcher })
+        Ok(Self { bursts: Bursts { changes, end: None }, _watcher: watcher })
     }
 
-    /// Waits for the next burst of changes to be over.
+    /// Waits for the next burst of changes to be over. Whoever stops waiting
+    /// and waits again misses none.
     pub async fn changed(&mut self) {
-        settled(&mut self.changes).await;
+        self.bursts.settled().await;
     }
 }
 
-/// Waits for a signal and then for the silence after it.
-async fn settled(changes: &mut mpsc::Receiver<()>) {
-    if changes.recv().await.is_none() {
-        // The watcher is gone, and with it all that could change.
-        return std::future::pending().await;
+impl Bursts {
+    /// Waits for a signal and then for the silence after it.
+    async fn settled(&mut self) {
+        let end = if let Some(end) = self.end {
+            end
+        } else {
+            if self.changes.recv().await.is_none() {
+                // The watcher is gone, and with it all that could change.
+                return std::future::pending().await;
+            }
+            *self.end.insert(Instant::now() + LONGEST)
+        };
+        while let Ok(Some(())) =
+            timeout_at(end.min(Instant::now() + QUIET), self.changes.recv()).await
+        {}
+        self.end = None;
     }
-    let end = Instant::now() + LONGEST;
-    while let Ok(Some(())) = timeout_at(end.min(Instant::now() + QUIET), changes.recv()).await {}
 }
 
 impl Scope {
@@ -105,6 +122,11 @@ mod tests {
 
     use super::*;
 
+    fn bursts() -> (mpsc::Sender<()>, Bursts) {
+        let (signal, changes) = mpsc::channel(1);
+        (signal, Bursts { changes, end: None })
+    }
+
     fn is_hidden(path: &Path) -> bool {
         path.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'))
     }
@@ -132,7 +154,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_one_signal_and_does_not_wait_for_ever() {
-        let (signal, mut changes) = mpsc::channel(1);
+        let (signal, mut bursts) = bursts();
         let start = Instant::now();
         let busy = tokio::spawn(async move {
             loop {
@@ -142,17 +164,26 @@ mod tests {
                 }
             }
         });
-        settled(&mut changes).await;
+        bursts.settled().await;
         assert!(start.elapsed() >= LONGEST && start.elapsed() < LONGEST * 2);
         busy.abort();
         let _ = busy.await;
 
-        let (signal, mut changes) = mpsc::channel(1);
+        let (signal, mut bursts) = self::bursts();
         let start = Instant::now();
         signal.try_send(()).unwrap();
-        settled(&mut changes).await;
+        bursts.settled().await;
         assert_eq!(start.elapsed(), QUIET);
-        assert!(changes.try_recv().is_err());
+        assert!(bursts.changes.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stops_waiting_in_the_middle_of_a_burst_does_not_miss_it() {
+        let (signal, mut bursts) = bursts();
+        signal.try_send(()).unwrap();
+        tokio::time::timeout(QUIET / 2, bursts.settled()).await.unwrap_err();
+        tokio::time::timeout(QUIET * 2, bursts.settled()).await.unwrap();
+        tokio::time::timeout(LONGEST * 2, bursts.settled()).await.unwrap_err();
     }
 
     #[tokio::test]

@@ -50,7 +50,7 @@ impl Server {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let port = line.trim().rsplit_once(':').context("a ready line")?.1.parse()?;
-        let client = reqwest::Client::builder().tls_certs_only([]).build()?;
+        let client = picloud::client::http(false).build()?;
         Ok(Self { child, port, data_dir: data_dir.to_owned(), client })
     }
 

@@ -135,7 +135,7 @@ async fn a_call_shows_the_body_and_apart_from_it_how_it_went() {
 
     let endless = invoke(&["/", "-X", "DELETE"]);
     assert_eq!(endless.code, 1);
-    assert!(endless.stderr.contains("error: out_of_fuel"), "{endless:?}");
+    assert!(endless.stderr.contains("error: the script ran out of fuel"), "{endless:?}");
 
     let file = TempDir::new().unwrap();
     let path = file.path().join("bytes");

@@ -21,7 +21,7 @@ async fn kill_9_during_increments_loses_no_acknowledged_one() {
             server.deploy("count", &[("index.rhai", COUNTER)]).await;
         }
         let stop = Arc::new(AtomicBool::new(false));
-        let client = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+        let client = picloud::client::http(false).build().unwrap();
         let writers: Vec<_> = (0..8)
             .map(|key| {
                 let (client, stop) = (client.clone(), Arc::clone(&stop));
@@ -71,7 +71,7 @@ async fn a_request_under_way_is_finished_when_the_server_stops() {
     server.deploy("slow", &[("index.rhai", slow)]).await;
     let limits = r#"{ "limits": { "fuel": 100000000000 } }"#;
     assert_eq!(server.api("PUT", "/apps/slow", limits).await.status, 200);
-    let client = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+    let client = picloud::client::http(false).build().unwrap();
     let get = client.get(server.url("/")).header("host", "slow.localhost");
     let request = tokio::spawn(async move { get.send().await.unwrap().text().await.unwrap() });
     // Stopped once the request runs.

@@ -66,7 +66,11 @@ async fn what_a_script_overdoes_ends_it_with_a_code_and_no_details() {
             "budget_exceeded",
         ),
         ("throw \"secret\"", 500, "script_error"),
-        ("response::text(\"a\").header(\"x-a\", \"b\\r\\nset-cookie: c=d\")", 500, "script_error"),
+        (
+            "response::text(\"a\").header(\"x-a\", \"b\\r\\nset-cookie: c=d\")",
+            500,
+            "invalid_header",
+        ),
         ("response::text(\"a\").header(\"transfer-encoding\", \"chunked\")", 500, "invalid_header"),
     ] {
         let answer = scene.call(script).await;

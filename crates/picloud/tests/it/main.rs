@@ -13,4 +13,6 @@ mod examples;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod support;
