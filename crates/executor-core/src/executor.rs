@@ -10,6 +10,7 @@ use picloud_shared::{
     LogLine, Outcome, Program, ReleaseNumber, Sandbox, ScriptError, Services, StoreError, Usage,
 };
 use tokio::sync::RwLock;
+use tokio::time::timeout_at;
 
 use crate::gate::{ExecutionGate, Refused};
 use crate::recorder::{Record, Recorder};
@@ -145,7 +146,10 @@ impl Run<'_> {
             self.attempts += 1;
             let exclusive = match self.attempts {
                 1 => None,
-                _ => Some(app.commits.write().await),
+                _ => match timeout_at(deadline.into(), app.commits.write()).await {
+                    Ok(exclusive) => Some(exclusive),
+                    Err(_elapsed) => return Outcome::TimedOut,
+                },
             };
             let outcome = self.attempt(deadline, exclusive.is_some()).await;
             if outcome != Outcome::Conflict || self.attempts == MAX_ATTEMPTS {
@@ -173,15 +177,17 @@ impl Run<'_> {
         let Executor { sandbox, kv, .. } = self.executor;
         let Task { app, limits, .. } = &self.task;
         self.log.clear();
+        // Not the first attempt's time: an entry that has expired since is gone
+        // for this one, or it would conflict again.
+        let now_ms = self.executor.clock.now_ms();
         let quota = Quota { max_bytes: limits.kv_bytes, used_bytes: self.known_kv_bytes() };
-        let unit =
-            Arc::new(UnitOfWork::new(*app, Arc::clone(kv), self.started_at_ms, limits, quota));
+        let unit = Arc::new(UnitOfWork::new(*app, Arc::clone(kv), now_ms, limits, quota));
         let services = Services { kv: Arc::clone(&unit) as _, log: Arc::clone(&self.log) as _ };
         let invocation = Invocation {
             id: self.id,
             app: self.task.slug.clone(),
             release: self.task.release,
-            now_ms: self.started_at_ms,
+            now_ms,
             seed: rand::random(),
             function: self.task.handler.function.clone(),
         };

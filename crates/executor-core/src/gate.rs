@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use picloud_shared::AppId;
@@ -28,30 +28,79 @@ pub enum Refused {
     InstanceBusy,
 }
 
-/// A turnstile with a number of places and a bounded queue before it.
+/// A turnstile with a number of places, which can change, and a bounded queue
+/// before it.
 struct Turnstile {
     places: Arc<Semaphore>,
-    size: usize,
+    size: Mutex<Size>,
     waiting: AtomicUsize,
+}
+
+struct Size {
+    now: usize,
+    /// Places that are to vanish as soon as they come back: the turnstile was
+    /// made smaller while they were taken.
+    owed: usize,
 }
 
 impl Turnstile {
     fn new(size: usize) -> Self {
-        let size = size.clamp(1, Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(size)), size, waiting: AtomicUsize::new(0) }
+        Self {
+            places: Arc::new(Semaphore::new(size)),
+            size: Mutex::new(Size { now: size, owed: 0 }),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
-    async fn pass(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(permit);
+    fn size(&self) -> MutexGuard<'_, Size> {
+        self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the number of places. Those that are taken stay taken.
+    fn resize(&self, wanted: usize) {
+        let mut size = self.size();
+        if wanted >= size.now {
+            let more = wanted - size.now;
+            let kept = more.min(size.owed);
+            size.owed -= kept;
+            self.places.add_permits(more - kept);
+        } else {
+            let fewer = size.now - wanted;
+            size.owed += fewer - self.places.forget_permits(fewer);
         }
-        let _queued = Queued::join(&self.waiting, self.size.saturating_mul(QUEUE_PER_PLACE))?;
+        size.now = wanted;
+    }
+
+    async fn pass(self: &Arc<Self>) -> Option<Place> {
+        let place = |permit| Place { permit: Some(permit), turnstile: Arc::clone(self) };
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(place(permit));
+        }
+        let capacity = self.size().now.saturating_mul(QUEUE_PER_PLACE);
+        let _queued = Queued::join(&self.waiting, capacity)?;
         let acquired = Arc::clone(&self.places).acquire_owned();
-        tokio::time::timeout(MAX_WAIT, acquired).await.ok()?.ok()
+        tokio::time::timeout(MAX_WAIT, acquired).await.ok()?.ok().map(place)
     }
 
     fn busy(&self) -> usize {
-        self.size - self.places.available_permits()
+        let size = self.size();
+        (size.now + size.owed).saturating_sub(self.places.available_permits())
+    }
+}
+
+/// A place beyond the turnstile, given back when it is dropped.
+struct Place {
+    permit: Option<OwnedSemaphorePermit>,
+    turnstile: Arc<Turnstile>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut size = self.turnstile.size();
+        if let Some(permit) = self.permit.take_if(|_| size.owed > 0) {
+            size.owed -= 1;
+            permit.forget();
+        }
     }
 }
 
@@ -75,22 +124,21 @@ impl Drop for Queued<'_> {
 /// Bounds how many invocations run at one time, per app and in all
 /// (`PICLOUD_MAX_CONCURRENT_EXECUTIONS`).
 pub struct ExecutionGate {
-    instance: Turnstile,
+    instance: Arc<Turnstile>,
     apps: RwLock<HashMap<AppId, Arc<Turnstile>>>,
 }
 
 /// The right to run one invocation, until it is dropped.
-#[derive(Debug)]
 pub struct Permit {
-    _app: OwnedSemaphorePermit,
-    _instance: OwnedSemaphorePermit,
+    _app: Place,
+    _instance: Place,
 }
 
 impl ExecutionGate {
     /// A gate for `concurrency` invocations at one time.
     #[must_use]
     pub fn new(concurrency: usize) -> Self {
-        Self { instance: Turnstile::new(concurrency), apps: RwLock::default() }
+        Self { instance: Arc::new(Turnstile::new(bounded(concurrency))), apps: RwLock::default() }
     }
 
     /// Waits for the app's turn and then the instance's, for two seconds each
@@ -117,20 +165,21 @@ impl ExecutionGate {
     }
 
     fn turnstile(&self, app: AppId, concurrency: u64) -> Arc<Turnstile> {
-        let size = usize::try_from(concurrency).unwrap_or(usize::MAX);
-        let size = size.clamp(1, Semaphore::MAX_PERMITS);
-        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turnstile) = apps.get(&app).filter(|turnstile| turnstile.size == size) {
-            return Arc::clone(turnstile);
+        let size = bounded(usize::try_from(concurrency).unwrap_or(usize::MAX));
+        let known = self.apps.read().unwrap_or_else(PoisonError::into_inner).get(&app).cloned();
+        let turnstile = known.unwrap_or_else(|| {
+            let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(apps.entry(app).or_insert_with(|| Arc::new(Turnstile::new(size))))
+        });
+        if turnstile.size().now != size {
+            turnstile.resize(size);
         }
-        drop(apps);
-        let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
-        let turnstile = apps.entry(app).or_insert_with(|| Arc::new(Turnstile::new(size)));
-        if turnstile.size != size {
-            *turnstile = Arc::new(Turnstile::new(size));
-        }
-        Arc::clone(turnstile)
+        turnstile
     }
+}
+
+fn bounded(size: usize) -> usize {
+    size.clamp(1, Semaphore::MAX_PERMITS)
 }
 
 #[cfg(test)]
@@ -143,27 +192,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_busy_app_does_not_hold_back_another() {
         let gate = ExecutionGate::new(8);
-        let held = gate.admit(A, 1).await.unwrap();
-        assert_eq!(gate.admit(A, 1).await.unwrap_err(), Refused::AppBusy);
-        gate.admit(B, 1).await.unwrap();
+        let held = gate.admit(A, 1).await.ok().unwrap();
+        assert_eq!(gate.admit(A, 1).await.err().unwrap(), Refused::AppBusy);
+        drop(gate.admit(B, 1).await.ok().unwrap());
         drop(held);
-        gate.admit(A, 1).await.unwrap();
+        drop(gate.admit(A, 1).await.ok().unwrap());
         assert_eq!(gate.running(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_instance_refuses_after_a_bounded_wait() {
         let gate = ExecutionGate::new(1);
-        let _held = gate.admit(A, 4).await.unwrap();
+        let _held = gate.admit(A, 4).await.ok().unwrap();
         let before = tokio::time::Instant::now();
-        assert_eq!(gate.admit(B, 4).await.unwrap_err(), Refused::InstanceBusy);
+        assert_eq!(gate.admit(B, 4).await.err().unwrap(), Refused::InstanceBusy);
         assert_eq!(before.elapsed(), MAX_WAIT);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_refuses_at_once() {
         let gate = Arc::new(ExecutionGate::new(100));
-        let held = gate.admit(A, 1).await.unwrap();
+        let held = gate.admit(A, 1).await.ok().unwrap();
         let waiters: Vec<_> = (0..QUEUE_PER_PLACE)
             .map(|_| {
                 let gate = Arc::clone(&gate);
@@ -172,7 +221,7 @@ mod tests {
             .collect();
         tokio::task::yield_now().await;
         let before = tokio::time::Instant::now();
-        assert_eq!(gate.admit(A, 1).await.unwrap_err(), Refused::AppBusy);
+        assert_eq!(gate.admit(A, 1).await.err().unwrap(), Refused::AppBusy);
         assert_eq!(before.elapsed(), Duration::ZERO);
         drop(held);
         for waiter in waiters {
@@ -183,13 +232,35 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_waiter_that_gives_up_leaves_no_trace() {
         let gate = ExecutionGate::new(1);
-        let held = gate.admit(A, 1).await.unwrap();
+        let held = gate.admit(A, 1).await.ok().unwrap();
         for _ in 0..100 {
             let waiter = gate.admit(A, 1);
-            tokio::time::timeout(Duration::from_millis(1), waiter).await.unwrap_err();
+            assert!(tokio::time::timeout(Duration::from_millis(1), waiter).await.is_err());
         }
         drop(held);
-        gate.admit(A, 1).await.unwrap();
+        drop(gate.admit(A, 1).await.ok().unwrap());
         assert_eq!(gate.turnstile(A, 1).waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changing_the_size_gives_nobody_more_places_than_the_larger_one() {
+        let gate = ExecutionGate::new(100);
+        let mut held = Vec::new();
+        for _ in 0..16 {
+            held.push(gate.admit(A, 16).await.ok().unwrap());
+        }
+        // Two releases of one app with different limits, in turns.
+        for _ in 0..3 {
+            assert!(gate.admit(A, 15).await.is_err());
+            assert!(gate.admit(A, 16).await.is_err());
+        }
+        held.truncate(14);
+        held.push(gate.admit(A, 15).await.ok().unwrap());
+        assert!(gate.admit(A, 15).await.is_err(), "fifteen, and no more");
+        held.push(gate.admit(A, 16).await.ok().unwrap());
+        assert!(gate.admit(A, 16).await.is_err(), "sixteen, and no more");
+        drop(held);
+        assert_eq!(gate.running(), 0);
+        assert_eq!(gate.turnstile(A, 16).busy(), 0);
     }
 }

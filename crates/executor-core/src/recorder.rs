@@ -2,6 +2,7 @@
 //! path, and shown live to whoever follows.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use picloud_shared::{Execution, ExecutionStore, LogLine};
@@ -10,8 +11,11 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 /// Records that may wait to be stored. Beyond that they are dropped and
 /// counted: an invocation never waits for its own record.
 const QUEUE: usize = 16_384;
-/// Records stored in one transaction.
+/// Bytes of log lines that may wait. Beyond that a record goes without its lines.
+const QUEUE_BYTES: usize = 32 << 20;
+/// Records stored in one transaction, and bytes of their lines.
 const BATCH: usize = 4_096;
+const BATCH_BYTES: usize = 8 << 20;
 /// How long a batch gathers: a transaction for every few records would cost
 /// more than the requests that they are about.
 const GATHER: Duration = Duration::from_millis(100);
@@ -25,6 +29,14 @@ pub struct Record {
     pub lines: Vec<LogLine>,
 }
 
+impl Record {
+    fn line_bytes(&self) -> usize {
+        let bytes =
+            |line: &LogLine| line.message.len() + line.fields.as_ref().map_or(0, String::len);
+        self.lines.iter().map(bytes).sum()
+    }
+}
+
 enum Message {
     Record(Arc<Record>),
     /// Answered when all that came before is stored.
@@ -35,6 +47,8 @@ enum Message {
 #[derive(Clone)]
 pub struct Recorder {
     queue: mpsc::Sender<Message>,
+    /// Bytes of the lines in the queue.
+    queued_bytes: Arc<AtomicUsize>,
     /// Ends the gathering of a batch.
     wanted_now: Arc<Notify>,
     live: broadcast::Sender<Arc<Record>>,
@@ -48,18 +62,33 @@ impl Recorder {
         let (queue, messages) = mpsc::channel(QUEUE);
         let (live, _) = broadcast::channel(LIVE);
         let wanted_now = Arc::new(Notify::new());
-        let task = tokio::spawn(store_batches(store, messages, Arc::clone(&wanted_now)));
-        (Self { queue, wanted_now, live }, task)
+        let recorder = Self { queue, queued_bytes: Arc::default(), wanted_now, live };
+        let task = tokio::spawn(store_batches(
+            store,
+            messages,
+            Arc::clone(&recorder.queued_bytes),
+            Arc::clone(&recorder.wanted_now),
+        ));
+        (recorder, task)
     }
 
     /// Hands a record over. Never waits.
-    pub fn record(&self, record: Record) {
+    pub fn record(&self, mut record: Record) {
+        let bytes = record.line_bytes();
+        if self.queued_bytes.load(Ordering::Relaxed).saturating_add(bytes) > QUEUE_BYTES {
+            metrics::counter!("picloud_log_lines_dropped_total")
+                .increment(record.lines.len() as u64);
+            record.lines.clear();
+        }
+        let bytes = record.line_bytes();
         let record = Arc::new(record);
         if self.live.receiver_count() > 0 {
             // An error means that the last follower has just left.
             let _ = self.live.send(Arc::clone(&record));
         }
+        self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         if self.queue.try_send(Message::Record(record)).is_err() {
+            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             metrics::counter!("picloud_records_dropped_total").increment(1);
         }
     }
@@ -84,6 +113,7 @@ impl Recorder {
 async fn store_batches(
     store: Arc<dyn ExecutionStore>,
     mut messages: mpsc::Receiver<Message>,
+    queued_bytes: Arc<AtomicUsize>,
     wanted_now: Arc<Notify>,
 ) {
     while let Some(first) = messages.recv().await {
@@ -95,11 +125,13 @@ async fn store_batches(
         let mut batch = Batch::default();
         batch.take(first);
         while batch.executions.len() < BATCH
+            && batch.bytes < BATCH_BYTES
             && let Ok(message) = messages.try_recv()
         {
             batch.take(message);
         }
-        let Batch { executions, lines, waiting } = batch;
+        let Batch { executions, lines, bytes, waiting } = batch;
+        queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         if !executions.is_empty()
             && let Err(error) = store.record(&executions, &lines).await
         {
@@ -121,6 +153,8 @@ async fn store_batches(
 struct Batch {
     executions: Vec<Execution>,
     lines: Vec<LogLine>,
+    /// Of the lines.
+    bytes: usize,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -128,6 +162,7 @@ impl Batch {
     fn take(&mut self, message: Message) {
         match message {
             Message::Record(record) => {
+                self.bytes += record.line_bytes();
                 // A follower may still hold it; usually nobody does.
                 let Record { execution, lines } = Arc::unwrap_or_clone(record);
                 self.executions.push(execution);

@@ -4,7 +4,8 @@
 //! write-set, which later reads see. Nothing reaches the store until the
 //! executor commits the write-set, in one transaction that checks every version.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -14,6 +15,12 @@ use picloud_shared::kv::{
 };
 use picloud_shared::{AppId, Budget, Limits};
 use serde_json::Value;
+
+/// Collections that one invocation may clear.
+const MAX_CLEARS: usize = 16;
+/// Bytes of values that are kept for a second read. What is read beyond them
+/// is asked for again.
+const MAX_KEPT_BYTES: u64 = 4 << 20;
 
 /// One attempt of one invocation, bound to its app.
 pub struct UnitOfWork {
@@ -35,36 +42,58 @@ pub struct Quota {
     pub used_bytes: Option<u64>,
 }
 
+/// Collection and key.
+type Id = (Collection, Key);
+
 #[derive(Default)]
 struct State {
-    entries: BTreeMap<(Collection, Key), Slot>,
+    /// What the store was found to hold.
+    found: HashMap<Id, Found>,
+    /// What the invocation makes of it, bounded by its budget of writes.
+    changes: BTreeMap<Collection, BTreeMap<Key, Change>>,
     cleared: BTreeSet<Collection>,
     writes: u64,
     write_bytes: u64,
     read_bytes: u64,
+    /// The usage, asked for once when the app seemed to be full.
+    used_bytes: Option<u64>,
 }
 
-/// What the invocation knows of one entry.
-struct Slot {
+/// An entry as the store had it when it was first looked at.
+struct Found {
     seen: Seen,
-    read: Read,
-    change: Option<Change>,
+    /// Its value, if it was read for itself and is small enough to keep.
+    value: Option<Kept>,
 }
 
-/// Whether the entry was read for itself, not only seen in a list.
-enum Read {
-    NotYet,
-    Found(Option<String>),
-}
+/// A value that was read; `None` for no entry.
+struct Kept(Option<String>);
 
-impl Slot {
-    const UNREAD: Self = Self { seen: Seen::Unread, read: Read::NotYet, change: None };
-
+impl State {
     /// What was seen first is what the commit must find.
-    fn see(&mut self, seen: Seen) {
-        if self.seen == Seen::Unread {
-            self.seen = seen;
-        }
+    fn see(&mut self, id: Id, seen: Seen) -> &mut Found {
+        self.found.entry(id).or_insert(Found { seen, value: None })
+    }
+
+    fn change(&self, (collection, key): &Id) -> Option<&Change> {
+        self.changes.get(collection)?.get(key)
+    }
+
+    /// The changes of a range of keys, in their order.
+    fn changes_in<'a>(
+        &'a self,
+        collection: &Collection,
+        prefix: &'a str,
+        after: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a Key, &'a Change)> {
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let of_collection = self.changes.get(collection).into_iter();
+        of_collection
+            .flat_map(move |changes| changes.range::<str, _>((start, Bound::Unbounded)))
+            .take_while(move |(key, _)| key.as_str().starts_with(prefix))
     }
 }
 
@@ -92,13 +121,16 @@ impl UnitOfWork {
     #[must_use]
     pub fn write_set(&self) -> WriteSet {
         let state = self.lock();
-        let writes = state.entries.iter().filter_map(|((collection, key), slot)| {
-            let change = slot.change.clone()?;
-            // The clear comes first and takes away whatever version was there.
-            let seen = if state.cleared.contains(collection) { Seen::Unread } else { slot.seen };
-            Some(Write { collection: collection.clone(), key: key.clone(), seen, change })
-        });
-        WriteSet { clears: state.cleared.iter().cloned().collect(), writes: writes.collect() }
+        let mut writes = Vec::new();
+        for (collection, changes) in &state.changes {
+            for (key, change) in changes {
+                let id = (collection.clone(), key.clone());
+                let seen = state.found.get(&id).map_or(Seen::Unread, |found| found.seen);
+                let (collection, key) = id;
+                writes.push(Write { collection, key, seen, change: change.clone() });
+            }
+        }
+        WriteSet { clears: state.cleared.iter().cloned().collect(), writes }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -107,8 +139,8 @@ impl UnitOfWork {
     }
 
     /// The entry's value as this invocation sees it.
-    async fn read(&self, id: &(Collection, Key)) -> Result<Option<String>, Error> {
-        let change = self.lock().entries.get(id).and_then(|slot| slot.change.clone());
+    async fn read(&self, id: &Id) -> Result<Option<String>, Error> {
+        let change = self.lock().change(id).cloned();
         match change {
             Some(Change::Set { value, .. }) => Ok(Some(value)),
             Some(Change::Delete) => Ok(None),
@@ -116,14 +148,14 @@ impl UnitOfWork {
         }
     }
 
-    /// The entry's value without this invocation's change, asked for only once.
-    async fn stored(&self, id: &(Collection, Key)) -> Result<Option<String>, Error> {
+    /// The entry's value without this invocation's change to it.
+    async fn stored(&self, id: &Id) -> Result<Option<String>, Error> {
         {
             let state = self.lock();
             if state.cleared.contains(&id.0) {
                 return Ok(None);
             }
-            if let Some(Slot { read: Read::Found(value), .. }) = state.entries.get(id) {
+            if let Some(Found { value: Some(Kept(value)), .. }) = state.found.get(id) {
                 return Ok(value.clone());
             }
         }
@@ -133,20 +165,20 @@ impl UnitOfWork {
         let value = found.map(|entry| entry.value);
         let mut state = self.lock();
         self.charge_read(&mut state, value.as_ref().map_or(0, String::len))?;
-        let slot = state.entries.entry(id.clone()).or_insert(Slot::UNREAD);
-        slot.see(seen);
-        slot.read = Read::Found(value.clone());
+        let keep = state.read_bytes <= MAX_KEPT_BYTES;
+        state.see(id.clone(), seen).value = keep.then(|| Kept(value.clone()));
         Ok(value)
     }
 
-    fn write(&self, id: (Collection, Key), change: Change) -> Result<(), Error> {
+    fn write(&self, (collection, key): Id, change: Change) -> Result<(), Error> {
         let value_bytes = match &change {
             Change::Set { value, .. } => value.len(),
             Change::Delete => 0,
         };
         let mut state = self.lock();
-        self.charge_write(&mut state, id_bytes(&id) + value_bytes)?;
-        state.entries.entry(id).or_insert(Slot::UNREAD).change = Some(change);
+        let bytes = collection.as_str().len() + key.as_str().len() + value_bytes;
+        self.charge_write(&mut state, bytes)?;
+        state.changes.entry(collection).or_default().insert(key, change);
         Ok(())
     }
 
@@ -173,64 +205,42 @@ impl UnitOfWork {
     }
 
     /// Refuses a write that an app without space left cannot commit, so that
-    /// the script learns of it while it can still react. What is known of the
-    /// usage may be old: the commit decides.
-    async fn check_quota(&self, id: &(Collection, Key), value: &str) -> Result<(), Error> {
-        let new_bytes = (id_bytes(id) + value.len()) as u64;
-        let Some(used) = self.quota.used_bytes else { return Ok(()) };
-        if used.saturating_add(new_bytes) <= self.quota.max_bytes {
+    /// the script learns of it while it can still react. The commit decides.
+    async fn check_quota(&self, id: &Id, value: &str) -> Result<(), Error> {
+        let id_bytes = id.0.as_str().len() + id.1.as_str().len();
+        let new_bytes = (id_bytes + value.len()) as u64;
+        let fits = |used: u64, bytes| used.saturating_add(bytes) <= self.quota.max_bytes;
+        if self.quota.used_bytes.is_none_or(|used| fits(used, new_bytes)) {
             return Ok(());
         }
         let old = self.read(id).await?;
-        let old_bytes = old.map_or(0, |old| (id_bytes(id) + old.len()) as u64);
+        let old_bytes = old.map_or(0, |old| (id_bytes + old.len()) as u64);
         let growth = new_bytes.saturating_sub(old_bytes);
-        if growth > 0 && used.saturating_add(growth) > self.quota.max_bytes {
-            return Err(Error::QuotaExceeded);
+        // Much may have expired, or been deleted, since the last commit.
+        if growth == 0 || fits(self.used_bytes().await?, growth) {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::QuotaExceeded)
     }
 
-    /// The invocation's own changes within a range: `None` is a deletion.
-    fn changes(
-        &self,
-        collection: &Collection,
-        prefix: &str,
-        after: Option<&str>,
-    ) -> BTreeMap<String, Option<String>> {
-        let state = self.lock();
-        let in_range = |key: &str| key.starts_with(prefix) && after.is_none_or(|after| key > after);
-        let of_collection = state.entries.iter().filter(|((c, _), _)| c == collection);
-        of_collection
-            .filter(|((_, key), _)| in_range(key.as_str()))
-            .filter_map(|((_, key), slot)| {
-                let value = match slot.change.as_ref()? {
-                    Change::Set { value, .. } => Some(value.clone()),
-                    Change::Delete => None,
-                };
-                Some((key.as_str().to_owned(), value))
-            })
-            .collect()
-    }
-
-    fn is_cleared(&self, collection: &Collection) -> bool {
-        self.lock().cleared.contains(collection)
+    async fn used_bytes(&self) -> Result<u64, Error> {
+        if let Some(used) = self.lock().used_bytes {
+            return Ok(used);
+        }
+        let used = self.store.usage(self.app, self.now_ms).await.map_err(Error::Unavailable)?;
+        self.lock().used_bytes = Some(used);
+        Ok(used)
     }
 
     /// Remembers the versions of entries that a list showed.
     fn saw(&self, collection: &Collection, entries: &[(Key, Entry)]) -> Result<(), Error> {
         let mut state = self.lock();
         for (key, entry) in entries {
-            let id = (collection.clone(), key.clone());
-            let slot = state.entries.entry(id).or_insert(Slot::UNREAD);
-            slot.see(Seen::Version(entry.version));
+            state.see((collection.clone(), key.clone()), Seen::Version(entry.version));
         }
         let bytes = entries.iter().map(|(key, entry)| key.as_str().len() + entry.value.len());
         self.charge_read(&mut state, bytes.sum())
     }
-}
-
-fn id_bytes((collection, key): &(Collection, Key)) -> usize {
-    collection.as_str().len() + key.as_str().len()
 }
 
 #[async_trait]
@@ -272,32 +282,42 @@ impl Kv for UnitOfWork {
     ) -> Result<Page, Error> {
         let collection: Collection = collection.parse()?;
         let limit = limit.min(MAX_PAGE);
-        let changes = self.changes(&collection, prefix, after);
-
+        let (is_cleared, deletions) = {
+            let state = self.lock();
+            let changes = state.changes_in(&collection, prefix, after);
+            let deletions = changes.filter(|(_, change)| **change == Change::Delete).count();
+            (state.cleared.contains(&collection), deletions)
+        };
         let mut stored = Listed::default();
-        if !self.is_cleared(&collection) {
+        if !is_cleared {
             // Enough that a full page remains after the deletions.
-            let deletions = changes.values().filter(|value| value.is_none()).count();
             let limit = limit.saturating_add(u32::try_from(deletions).unwrap_or(u32::MAX));
             let range = Range { prefix, after, limit };
             let listed = self.store.list(self.app, &collection, range, self.now_ms).await;
             stored = listed.map_err(Error::Unavailable)?;
             self.saw(&collection, &stored.entries)?;
         }
+        let state = self.lock();
+        let changes = state.changes_in(&collection, prefix, after);
         Ok(merge(stored, changes, limit as usize))
     }
 
     async fn count(&self, collection: &str) -> Result<u64, Error> {
         let collection: Collection = collection.parse()?;
-        let changes = self.changes(&collection, "", None);
-        if self.is_cleared(&collection) {
-            return Ok(changes.values().flatten().count() as u64);
+        let (is_cleared, changes) = {
+            let state = self.lock();
+            let changes = state.changes_in(&collection, "", None);
+            let changes = changes.map(|(key, change)| (key.clone(), *change != Change::Delete));
+            (state.cleared.contains(&collection), changes.collect::<Vec<_>>())
+        };
+        if is_cleared {
+            return Ok(changes.iter().filter(|(_, is_set)| *is_set).count() as u64);
         }
         let stored = self.store.count(self.app, &collection, self.now_ms).await;
         let mut count = stored.map_err(Error::Unavailable)?;
-        for (key, value) in &changes {
-            let existed = self.stored(&(collection.clone(), key.parse()?)).await?.is_some();
-            match (existed, value.is_some()) {
+        for (key, is_set) in changes {
+            let existed = self.stored(&(collection.clone(), key)).await?.is_some();
+            match (existed, is_set) {
                 (false, true) => count += 1,
                 (true, false) => count = count.saturating_sub(1),
                 _ => {}
@@ -310,14 +330,23 @@ impl Kv for UnitOfWork {
         let collection: Collection = collection.parse()?;
         let mut state = self.lock();
         self.charge_write(&mut state, collection.as_str().len())?;
-        state.entries.retain(|(c, _), _| *c != collection);
+        // What was seen stays seen: an entry that was read and is written anew
+        // after the clear must not have changed meanwhile.
+        state.changes.remove(&collection);
         state.cleared.insert(collection);
+        if state.cleared.len() > MAX_CLEARS {
+            return Err(Error::BudgetExceeded(Budget::KvWrites));
+        }
         Ok(())
     }
 }
 
 /// A page of what is stored with the invocation's changes put over it.
-fn merge(stored: Listed, changes: BTreeMap<String, Option<String>>, limit: usize) -> Page {
+fn merge<'a>(
+    stored: Listed,
+    changes: impl Iterator<Item = (&'a Key, &'a Change)>,
+    limit: usize,
+) -> Page {
     // What lies behind the stored entries' end is not known, so the page ends
     // there too, even if that makes it a short one.
     let end = stored.entries.last().filter(|_| stored.more);
@@ -325,7 +354,20 @@ fn merge(stored: Listed, changes: BTreeMap<String, Option<String>>, limit: usize
     let stored = stored.entries.into_iter();
     let mut merged: BTreeMap<String, Option<String>> =
         stored.map(|(key, entry)| (key.as_str().to_owned(), Some(entry.value))).collect();
-    merged.extend(changes.into_iter().filter(|(key, _)| end.as_ref().is_none_or(|end| key <= end)));
+    let mut added = 0;
+    for (key, change) in changes {
+        if end.as_ref().is_some_and(|end| key.as_str() > end.as_str()) || added > limit {
+            break;
+        }
+        let value = match change {
+            Change::Set { value, .. } => {
+                added += 1;
+                Some(value.clone())
+            }
+            Change::Delete => None,
+        };
+        merged.insert(key.as_str().to_owned(), value);
+    }
 
     let mut live = merged.into_iter().filter_map(|(key, value)| Some((key, value?)));
     let entries: Vec<_> = live.by_ref().take(limit).collect();

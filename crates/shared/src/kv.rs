@@ -62,6 +62,13 @@ impl FromStr for Key {
     }
 }
 
+/// Keys compare as their text does, so a map of keys can be asked for a text.
+impl std::borrow::Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Collection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -188,7 +195,8 @@ pub struct Write {
 /// Everything one invocation changed, applied wholly or not at all.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct WriteSet {
-    /// Collections to empty before anything is written.
+    /// Collections to empty before anything is written, and after every `seen`
+    /// has been checked.
     pub clears: Vec<Collection>,
     /// At most one write per entry.
     pub writes: Vec<Write>,
@@ -276,9 +284,9 @@ pub trait KvStore: Send + Sync {
         now_ms: u64,
     ) -> Result<u64, StoreError>;
 
-    /// Bytes that the app's entries take: of each, its collection's, key's and
-    /// value's UTF-8.
-    async fn usage(&self, app: AppId) -> Result<u64, StoreError>;
+    /// Bytes that the app's live entries take: of each, its collection's, key's
+    /// and value's UTF-8.
+    async fn usage(&self, app: AppId, now_ms: u64) -> Result<u64, StoreError>;
 
     /// Removes up to `limit` rows, of any app, whose time has come, and says
     /// when the next one's will: `None` if no row has a time.

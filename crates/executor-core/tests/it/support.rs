@@ -9,7 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use picloud_executor_core::{Executor, Recorder, Task};
 use picloud_shared::execution::LogQuery;
-use picloud_shared::kv::{Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, WriteSet};
+use picloud_shared::kv::{
+    Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, Write, WriteSet,
+};
 use picloud_shared::{
     AppId, Clock, CompileError, Event, Execution, ExecutionId, ExecutionStore, Finished,
     Invocation, Limits, LogLine, Outcome, Program, ReleaseNumber, Request, Response, Sandbox,
@@ -112,18 +114,21 @@ impl KvStore for MemoryStore {
         tokio::task::yield_now().await;
         self.check()?;
         let mut entries = self.entries.lock().unwrap();
+        let holds = |write: &Write| {
+            let id = (app, write.collection.clone(), write.key.clone());
+            match write.seen {
+                Seen::Unread => true,
+                Seen::Absent => !entries.contains_key(&id),
+                Seen::Version(v) => entries.get(&id).is_some_and(|entry| entry.version == v),
+            }
+        };
+        if !write_set.writes.iter().all(holds) {
+            return Err(StoreError::Conflict);
+        }
         let mut after = entries.clone();
         after.retain(|(a, c, _), _| *a != app || !write_set.clears.contains(c));
         for write in write_set.writes {
             let id = (app, write.collection, write.key);
-            let holds = match write.seen {
-                Seen::Unread => true,
-                Seen::Absent => !after.contains_key(&id),
-                Seen::Version(v) => after.get(&id).is_some_and(|entry| entry.version == v),
-            };
-            if !holds {
-                return Err(StoreError::Conflict);
-            }
             match write.change {
                 Change::Delete => _ = after.remove(&id),
                 Change::Set { value, expires_at_ms } => {
@@ -141,8 +146,12 @@ impl KvStore for MemoryStore {
         Ok(used)
     }
 
-    async fn usage(&self, _: AppId) -> Result<u64, StoreError> {
-        unimplemented!("the executor does not ask")
+    async fn usage(&self, app: AppId, now_ms: u64) -> Result<u64, StoreError> {
+        let entries = self.entries.lock().unwrap();
+        let live = entries.iter().filter(|((of, ..), entry)| {
+            *of == app && entry.expires_at_ms.is_none_or(|at| at > now_ms)
+        });
+        Ok(live.map(|(_, entry)| entry.value.len() as u64).sum())
     }
 
     async fn purge_expired(&self, _: u64, _: u32) -> Result<Option<u64>, StoreError> {

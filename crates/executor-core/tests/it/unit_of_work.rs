@@ -180,13 +180,51 @@ async fn writes_are_counted_to_the_last_and_the_last_byte() {
 async fn a_full_app_learns_of_it_when_it_writes_and_may_still_shrink() {
     let store = with_entries(&[("a", "\"0123456789\"")]).await;
     let limits = Limits::default();
-    let quota = Quota { max_bytes: 14, used_bytes: Some(14) };
+    let quota = Quota { max_bytes: 12, used_bytes: Some(12) };
     let unit = UnitOfWork::new(APP, Arc::clone(&store) as _, 1_000, &limits, quota);
     let error = unit.set("c", "b", "1".into(), None).await.unwrap_err();
     assert!(matches!(error, Error::QuotaExceeded));
     unit.set("c", "a", "\"9876543210\"".into(), None).await.unwrap();
     unit.set("c", "a", "1".into(), None).await.unwrap();
     assert!(unit.delete("c", "a").await.unwrap());
+}
+
+#[tokio::test]
+async fn an_app_that_was_full_may_write_once_its_entries_have_expired() {
+    let store = Arc::new(MemoryStore::default());
+    let first = unit(&store, &Limits::default());
+    first.set("c", "old", "\"0123456789\"".into(), Some(1)).await.unwrap();
+    commit(&store, &first).await;
+    let limits = Limits::default();
+    let quota = Quota { max_bytes: 12, used_bytes: Some(12) };
+    let later = UnitOfWork::new(APP, Arc::clone(&store) as _, 2_000, &limits, quota);
+    later.set("c", "new", "1".into(), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_clear_is_checked_when_it_is_written_after_it() {
+    let store = with_entries(&[("n", "1")]).await;
+    let unit = unit(&store, &Limits::default());
+    unit.get("c", "n").await.unwrap();
+    unit.clear("c").await.unwrap();
+    unit.set("c", "n", "2".into(), None).await.unwrap();
+    let other = self::unit(&store, &Limits::default());
+    other.set("c", "n", "9".into(), None).await.unwrap();
+    commit(&store, &other).await;
+    let conflict = store.commit(APP, unit.write_set(), u64::MAX, 1_000).await;
+    assert!(matches!(conflict, Err(picloud_shared::StoreError::Conflict)), "{conflict:?}");
+}
+
+#[tokio::test]
+async fn an_invocation_clears_a_few_collections_and_no_more() {
+    let store = Arc::new(MemoryStore::default());
+    let unit = unit(&store, &Limits::default());
+    for n in 0..16 {
+        unit.clear(&format!("c{n}")).await.unwrap();
+    }
+    unit.clear("c0").await.unwrap();
+    let error = unit.clear("one-more").await.unwrap_err();
+    assert!(matches!(error, Error::BudgetExceeded(Budget::KvWrites)));
 }
 
 #[tokio::test]

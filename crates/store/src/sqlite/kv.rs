@@ -117,12 +117,18 @@ impl KvStore for SqliteKvStore {
         self.0.committer.commit(Member { app, write_set, quota_bytes, now_ms }).await
     }
 
-    async fn usage(&self, app: AppId) -> Result<u64, StoreError> {
-        let bytes = sqlx::query_scalar("SELECT bytes FROM kv_usage WHERE app_id = ?1")
-            .bind(app.0)
-            .fetch_optional(&self.0.main.readers)
-            .await
-            .map_err(failed)?;
+    async fn usage(&self, app: AppId, now_ms: u64) -> Result<u64, StoreError> {
+        // The counter has rows that nobody has removed yet.
+        let bytes: Option<i64> = sqlx::query_scalar(
+            "SELECT bytes - (SELECT coalesce(sum(kv.bytes), 0) FROM kv
+                WHERE kv.app_id = ?1 AND expires_at_ms <= ?2)
+             FROM kv_usage WHERE app_id = ?1",
+        )
+        .bind(app.0)
+        .bind(signed(now_ms))
+        .fetch_optional(&self.0.main.readers)
+        .await
+        .map_err(failed)?;
         bytes.map_or(Ok(0), |bytes| unsigned("an app's usage", bytes))
     }
 

@@ -38,7 +38,7 @@ async fn what_was_acknowledged_is_there_after_an_end_without_a_close() {
 
     let after = Stores::open_sqlite(copy.path()).await.unwrap();
     assert_eq!(value(&after, app, "c", "k").await.as_deref(), Some("1"));
-    assert_eq!(after.kv.usage(app).await.unwrap(), 3);
+    assert_eq!(after.kv.usage(app, 0).await.unwrap(), 3);
     put(&after, app, "c", "k", "2").await;
     after.close().await;
     stores.close().await;
@@ -212,6 +212,6 @@ async fn full_disk(stores: &Stores) {
     let found = keys(stores, app, "c", "", None).await;
     assert_eq!(found.len(), written + 1, "what was acknowledged and nothing else");
     let bytes = written as u64 * (1 + 4 + 60_002) + 7;
-    assert_eq!(stores.kv.usage(app).await.unwrap(), bytes);
+    assert_eq!(stores.kv.usage(app, 0).await.unwrap(), bytes);
     assert_eq!(value(stores, app, "c", "0000").await, Some(large));
 }

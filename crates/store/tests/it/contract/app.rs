@@ -104,7 +104,7 @@ async fn a_deleted_app_takes_everything_with_it_and_nothing_else(stores: &Stores
 
     for (app, number, left) in [(alice, numbers[0], false), (bob, numbers[1], true)] {
         assert_eq!(value(stores, app, "c", "k").await.is_some(), left);
-        assert_eq!(stores.kv.usage(app).await.unwrap() > 0, left);
+        assert_eq!(stores.kv.usage(app, 0).await.unwrap() > 0, left);
         assert_eq!(!stores.kv.collections(app, NOW).await.unwrap().is_empty(), left);
         assert_eq!(stores.releases.find(app, number).await.unwrap().is_some(), left);
         assert_eq!(!stores.releases.contents(app, number).await.unwrap().is_empty(), left);
@@ -127,5 +127,5 @@ async fn an_app_made_again_is_another_app(stores: &Stores) {
     let second = app(stores, "alice").await.id;
     assert!(second > first, "{second:?} {first:?}");
     assert_eq!(value(stores, second, "c", "k").await, None);
-    assert_eq!(stores.kv.usage(second).await.unwrap(), 0);
+    assert_eq!(stores.kv.usage(second, 0).await.unwrap(), 0);
 }

@@ -23,6 +23,7 @@ on_both![
     usage_is_the_bytes_of_what_is_there,
     the_quota_binds_only_what_grows,
     expired_entries_take_no_quota,
+    expired_entries_do_not_count_as_used,
     clears_come_before_writes,
     what_was_seen_was_seen_before_the_clears,
     a_cleared_collection_is_the_apps_own_and_no_other,
@@ -144,7 +145,7 @@ async fn every_write_has_a_version_of_its_own(stores: &Stores) {
 async fn a_write_set_lands_wholly_or_not_at_all(stores: &Stores) {
     let app = app(stores, "alice").await.id;
     put(stores, app, "c", "k", "1").await;
-    let usage = stores.kv.usage(app).await.unwrap();
+    let usage = stores.kv.usage(app, 0).await.unwrap();
     let refused = clear(
         &["c"],
         vec![
@@ -158,7 +159,7 @@ async fn a_write_set_lands_wholly_or_not_at_all(stores: &Stores) {
     assert_eq!(value(stores, app, "c", "k").await.as_deref(), Some("1"));
     assert_eq!(value(stores, app, "a", "new").await, None);
     assert_eq!(value(stores, app, "z", "new").await, None);
-    assert_eq!(stores.kv.usage(app).await.unwrap(), usage);
+    assert_eq!(stores.kv.usage(app, 0).await.unwrap(), usage);
 }
 
 async fn deleting_what_is_not_there_is_fine_unless_it_was_seen(stores: &Stores) {
@@ -190,6 +191,14 @@ async fn an_expired_entry_does_not_exist(stores: &Stores) {
     assert_eq!(page[0].0.as_str(), "soon", "expired rows take no place on a page");
 }
 
+async fn expired_entries_do_not_count_as_used(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let soon = set_until("c", "a", Seen::Unread, "1234", Some(NOW + 1));
+    commit(stores, app, [soon, set("c", "b", Seen::Unread, "1")]).await.unwrap();
+    assert_eq!(stores.kv.usage(app, NOW).await.unwrap(), 6 + 3);
+    assert_eq!(stores.kv.usage(app, NOW + 1).await.unwrap(), 3);
+}
+
 async fn an_expired_entry_is_absent_and_has_no_version(stores: &Stores) {
     let app = app(stores, "alice").await.id;
     let expiring = set_until("c", "k", Seen::Absent, "1", Some(NOW + 10));
@@ -202,7 +211,7 @@ async fn an_expired_entry_is_absent_and_has_no_version(stores: &Stores) {
     stores.kv.commit(app, write(Seen::Absent), PLENTY, NOW + 10).await.unwrap();
     let found = entry(stores, app, "c", "k").await.unwrap();
     assert_eq!((found.value.as_str(), found.expires_at_ms), ("2", None), "the TTL is gone too");
-    assert_eq!(stores.kv.usage(app).await.unwrap(), 3);
+    assert_eq!(stores.kv.usage(app, 0).await.unwrap(), 3);
 }
 
 async fn expired_rows_are_purged_in_portions(stores: &Stores) {
@@ -217,12 +226,12 @@ async fn expired_rows_are_purged_in_portions(stores: &Stores) {
     put(stores, bob, "c", "stays", "1").await;
     assert_eq!(stores.kv.purge_expired(NOW, 9).await.unwrap(), Some(NOW + 1));
     assert_eq!(stores.kv.purge_expired(NOW + 5, 2).await.unwrap(), Some(NOW + 3));
-    assert_eq!(stores.kv.usage(alice).await.unwrap(), 6);
-    assert_eq!(stores.kv.usage(bob).await.unwrap(), 10);
+    assert_eq!(stores.kv.usage(alice, 0).await.unwrap(), 6);
+    assert_eq!(stores.kv.usage(bob, 0).await.unwrap(), 10);
     assert_eq!(stores.kv.purge_expired(NOW + 5, 2).await.unwrap(), Some(NOW + 10));
-    assert_eq!(stores.kv.usage(alice).await.unwrap(), 3);
+    assert_eq!(stores.kv.usage(alice, 0).await.unwrap(), 3);
     assert_eq!(stores.kv.purge_expired(NOW + 20, 9).await.unwrap(), None);
-    assert_eq!(stores.kv.usage(alice).await.unwrap(), 0);
+    assert_eq!(stores.kv.usage(alice, 0).await.unwrap(), 0);
     assert_eq!(keys(stores, bob, "c", "", None).await, ["stays"]);
 }
 
@@ -236,7 +245,7 @@ async fn usage_is_the_bytes_of_what_is_there(stores: &Stores) {
     let swap = [set("col", "é", Seen::Unread, "22"), set("col", "b", Seen::Unread, "1")];
     assert_eq!(commit(stores, app, swap).await.unwrap(), 12);
     assert_eq!(commit(stores, app, [delete("col", "é", Seen::Unread)]).await.unwrap(), 5);
-    assert_eq!(stores.kv.usage(app).await.unwrap(), 5);
+    assert_eq!(stores.kv.usage(app, 0).await.unwrap(), 5);
 }
 
 async fn the_quota_binds_only_what_grows(stores: &Stores) {
@@ -248,7 +257,7 @@ async fn the_quota_binds_only_what_grows(stores: &Stores) {
     let refused = with_quota(10, vec![set("c", "b", Seen::Absent, "1")]).await;
     assert!(matches!(refused, Err(StoreError::QuotaExceeded)), "{refused:?}");
     assert_eq!(value(stores, app, "c", "b").await, None);
-    assert_eq!(stores.kv.usage(app).await.unwrap(), 10);
+    assert_eq!(stores.kv.usage(app, 0).await.unwrap(), 10);
 
     assert_eq!(with_quota(3, vec![full()]).await.unwrap(), 10, "the same size");
     let smaller = set("c", "a", Seen::Unread, "1234567");
@@ -272,10 +281,10 @@ async fn expired_entries_take_no_quota(stores: &Stores) {
     let early = stores.kv.commit(alice, write(), 10, NOW).await;
     assert!(matches!(early, Err(StoreError::QuotaExceeded)), "{early:?}");
     assert_eq!(stores.kv.commit(alice, write(), 10, NOW + 1).await.unwrap(), 9);
-    assert_eq!(stores.kv.usage(alice).await.unwrap(), 9);
-    assert_eq!(stores.kv.usage(bob).await.unwrap(), 9, "bob's row is still there");
+    assert_eq!(stores.kv.usage(alice, 0).await.unwrap(), 9);
+    assert_eq!(stores.kv.usage(bob, 0).await.unwrap(), 9, "bob's row is still there");
     assert_eq!(stores.kv.purge_expired(NOW + 1, 9).await.unwrap(), None);
-    assert_eq!(stores.kv.usage(bob).await.unwrap(), 0);
+    assert_eq!(stores.kv.usage(bob, 0).await.unwrap(), 0);
 }
 
 async fn clears_come_before_writes(stores: &Stores) {
@@ -359,7 +368,7 @@ async fn two_apps_never_meet(stores: &Stores) {
     assert!(keys(stores, bob, "c", "", None).await.is_empty());
     assert_eq!(stores.kv.count(bob, &collection, NOW).await.unwrap(), 0);
     assert!(stores.kv.collections(bob, NOW).await.unwrap().is_empty());
-    assert_eq!(stores.kv.usage(bob).await.unwrap(), 0);
+    assert_eq!(stores.kv.usage(bob, 0).await.unwrap(), 0);
 
     let version = entry(stores, alice, "c", "k").await.unwrap().version;
     assert_conflict(commit(stores, bob, [set("c", "k", Seen::Version(version), "1")]).await);
@@ -368,5 +377,5 @@ async fn two_apps_never_meet(stores: &Stores) {
     assert_eq!(value(stores, bob, "c", "k").await.as_deref(), Some("\"bob\""));
     commit(stores, bob, [delete("c", "k", Seen::Unread)]).await.unwrap();
     assert_eq!(value(stores, alice, "c", "k").await.as_deref(), Some("\"alice\""));
-    assert_eq!(stores.kv.usage(alice).await.unwrap(), 2 + 7);
+    assert_eq!(stores.kv.usage(alice, 0).await.unwrap(), 2 + 7);
 }

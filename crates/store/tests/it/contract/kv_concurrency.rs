@@ -186,7 +186,7 @@ async fn usage_stays_right_whatever_happens_at_once(stores: &Stores) {
     }
     tasks.join_all().await;
     for app in [alice, bob] {
-        assert_eq!(stores.kv.usage(app).await.unwrap(), counted(stores, app).await);
+        assert_eq!(stores.kv.usage(app, 0).await.unwrap(), counted(stores, app).await);
     }
 }
 
@@ -203,7 +203,7 @@ async fn the_quota_holds_against_many_writers(stores: &Stores) {
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
     let refused = |a: &Result<_, _>| matches!(a, Ok(_) | Err(StoreError::QuotaExceeded));
     assert!(answers.iter().all(refused), "{answers:?}");
-    assert_eq!(stores.kv.usage(app).await.unwrap(), 20);
+    assert_eq!(stores.kv.usage(app, 0).await.unwrap(), 20);
 }
 
 async fn a_value_that_is_no_json_fails_alone(stores: &Stores) {
@@ -244,7 +244,7 @@ async fn a_caller_who_leaves_disturbs_nobody(stores: &Stores) {
         assert!(value(stores, app, "c", &format!("k{n}")).await.is_some());
     }
     put(stores, app, "c", "after", "1").await;
-    assert_eq!(stores.kv.usage(app).await.unwrap(), counted(stores, app).await);
+    assert_eq!(stores.kv.usage(app, 0).await.unwrap(), counted(stores, app).await);
 }
 
 async fn clears_and_writes_at_the_same_time_keep_usage_right(stores: &Stores) {
@@ -255,7 +255,7 @@ async fn clears_and_writes_at_the_same_time_keep_usage_right(stores: &Stores) {
         WriteSet { clears, writes: vec![set("c", &key, Seen::Unread, &n.to_string())] }
     });
     assert_eq!(winners(&race(stores, app, sets).await), 90);
-    assert_eq!(stores.kv.usage(app).await.unwrap(), counted(stores, app).await);
+    assert_eq!(stores.kv.usage(app, 0).await.unwrap(), counted(stores, app).await);
 }
 
 async fn deleting_an_app_in_use_is_safe(stores: &Stores) {
@@ -282,7 +282,7 @@ async fn deleting_an_app_in_use_is_safe(stores: &Stores) {
     put(stores, alice, "c", "first", "1").await;
     assert!(stores.apps.delete(alice).await.unwrap());
     tasks.join_all().await;
-    assert_eq!(stores.kv.usage(alice).await.unwrap(), 0);
+    assert_eq!(stores.kv.usage(alice, 0).await.unwrap(), 0);
     assert!(stores.kv.collections(alice, NOW).await.unwrap().is_empty());
-    assert_eq!(stores.kv.usage(bob).await.unwrap(), counted(stores, bob).await);
+    assert_eq!(stores.kv.usage(bob, 0).await.unwrap(), counted(stores, bob).await);
 }

@@ -17,7 +17,7 @@ async fn a_ping_changes_nothing_and_a_closed_store_answers_none(stores: &Stores)
     stores.close().await;
     assert_unavailable(stores.ping().await);
     assert_unavailable(commit(stores, app, [set("c", "k", Seen::Unread, "2")]).await);
-    assert_unavailable(stores.kv.usage(app).await);
+    assert_unavailable(stores.kv.usage(app, 0).await);
     assert_unavailable(stores.apps.delete(app).await);
     stores.close().await;
 }
