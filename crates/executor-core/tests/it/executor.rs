@@ -185,3 +185,47 @@ async fn an_answer_that_cannot_be_sent_has_written_nothing() {
     assert_eq!(error.code.as_deref(), Some("invalid_header"));
     assert_eq!(setup.store.value("c", "k"), None);
 }
+
+#[tokio::test]
+async fn an_entry_that_expires_on_the_way_is_gone_for_the_next_attempt() {
+    let clock = Arc::new(std::sync::OnceLock::<Arc<crate::support::FakeClock>>::new());
+    let moved = Arc::clone(&clock);
+    let setup = setup(move |services| {
+        let clock = Arc::clone(moved.get().unwrap());
+        Box::pin(async move {
+            let old = services.kv.get("c", "n").await.unwrap().unwrap_or_else(|| "none".into());
+            clock.0.store(5_000, Ordering::Relaxed);
+            services.kv.set("c", "n", format!("\"after {old}\""), None).await.unwrap();
+            answer()
+        })
+    });
+    clock.set(Arc::clone(&setup.clock)).ok().unwrap();
+    let change = Change::Set { value: "1".into(), expires_at_ms: Some(5_000) };
+    let (collection, key) = ("c".parse().unwrap(), "n".parse().unwrap());
+    let writes = vec![Write { collection, key, seen: Seen::Unread, change }];
+    let write_set = WriteSet { writes, clears: vec![] };
+    setup.store.commit(crate::support::APP, write_set, u64::MAX, 0).await.unwrap();
+
+    let executed = setup.executor.execute(task()).await.unwrap();
+    assert_eq!((executed.outcome, executed.attempts), (answer(), 2));
+    assert_eq!(setup.store.value("c", "n").unwrap(), "\"after none\"");
+}
+
+#[tokio::test]
+async fn log_lines_beyond_what_may_wait_are_dropped_and_their_records_are_not() {
+    let setup = setup(|services| {
+        Box::pin(async move {
+            services.log.write(picloud_shared::Level::Info, "x".repeat(1 << 20), None);
+            answer()
+        })
+    });
+    for _ in 0..64 {
+        setup.executor.execute(task()).await.unwrap();
+    }
+    setup.recorder.flush().await;
+    let history = setup.history.0.lock().unwrap();
+    assert_eq!(history.0.len(), 64);
+    let bytes: usize = history.1.iter().map(|line| line.message.len()).sum();
+    assert!(bytes <= 32 << 20, "{bytes}");
+    assert!(bytes > 0);
+}

@@ -108,7 +108,7 @@ impl KvStore for MemoryStore {
         app: AppId,
         write_set: WriteSet,
         quota_bytes: u64,
-        _now_ms: u64,
+        now_ms: u64,
     ) -> Result<u64, StoreError> {
         // Others get a turn between a run and its commit, as with a database.
         tokio::task::yield_now().await;
@@ -116,10 +116,11 @@ impl KvStore for MemoryStore {
         let mut entries = self.entries.lock().unwrap();
         let holds = |write: &Write| {
             let id = (app, write.collection.clone(), write.key.clone());
+            let live = entries.get(&id).filter(|e| e.expires_at_ms.is_none_or(|at| at > now_ms));
             match write.seen {
                 Seen::Unread => true,
-                Seen::Absent => !entries.contains_key(&id),
-                Seen::Version(v) => entries.get(&id).is_some_and(|entry| entry.version == v),
+                Seen::Absent => live.is_none(),
+                Seen::Version(v) => live.is_some_and(|entry| entry.version == v),
             }
         };
         if !write_set.writes.iter().all(holds) {
@@ -226,20 +227,22 @@ pub struct Setup {
     pub store: Arc<MemoryStore>,
     pub history: Arc<MemoryHistory>,
     pub recorder: Recorder,
+    pub clock: Arc<FakeClock>,
 }
 
 /// An executor whose every task runs `script`.
 pub fn setup(script: impl Fn(Services) -> Running + Send + Sync + 'static) -> Setup {
     let (store, history) = (Arc::new(MemoryStore::default()), Arc::new(MemoryHistory::default()));
+    let clock = Arc::new(FakeClock::default());
     let (recorder, _) = Recorder::start(Arc::clone(&history) as _);
     let executor = Executor::new(
         Arc::new(ClosureSandbox(Box::new(script))),
         Arc::clone(&store) as _,
-        Arc::new(FakeClock::default()),
+        Arc::clone(&clock) as _,
         recorder.clone(),
         64,
     );
-    Setup { executor: Arc::new(executor), store, history, recorder }
+    Setup { executor: Arc::new(executor), store, history, recorder, clock }
 }
 
 pub fn task() -> Task {
