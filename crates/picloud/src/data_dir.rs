@@ -1,8 +1,8 @@
 //! The data directory: one process at a time, and the admin's token.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -27,6 +27,9 @@ impl DataDir {
         if !path.exists() {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
             made.with_context(|| format!("cannot make the data directory {shown}"))?;
+        }
+        if let Err(error) = restrict(path) {
+            tracing::warn!(%error, path = %shown, "others may read the data directory");
         }
         let mut options = OpenOptions::new();
         let lock = options
@@ -81,10 +84,21 @@ impl DataDir {
     }
 }
 
+/// Closes a directory that is ours to all others, who may have made it for us
+/// with whatever mode.
+fn restrict(path: &Path) -> std::io::Result<()> {
+    let metadata = path.metadata()?;
+    if metadata.mode() & 0o777 == 0o700 {
+        return Ok(());
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(std::io::Error::other("it belongs to another user"));
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -96,6 +110,16 @@ mod tests {
         assert!(second.to_string().contains("in use by another picloud"), "{second}");
         drop(first);
         DataDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_was_open_to_others_is_closed_to_them() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("data");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        let _dir = DataDir::open(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o700);
     }
 
     #[test]
