@@ -1,6 +1,7 @@
 //! The control plane, `/api/v1`.
 
 mod apps;
+mod change;
 mod executions;
 mod invoke;
 mod kv;
@@ -18,6 +19,7 @@ use picloud_shared::AppSlug;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use self::change::change;
 use super::auth;
 use super::problem::Problem;
 use crate::node::Node;

@@ -10,7 +10,7 @@ use http::StatusCode;
 use picloud_shared::{App, AppSlug, LimitOverrides};
 use serde::{Deserialize, Serialize};
 
-use super::{List, Page, Path, Query, slug};
+use super::{List, Page, Path, Query, change, slug};
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -80,8 +80,10 @@ async fn create(
     };
     let (mut app, is_new) = node.manager.ensure_app(&slug).await?;
     if let Some(limits) = settings.limits {
-        app = node.manager.set_limits(&slug, limits).await?;
-        node.directory.invalidate(&slug);
+        let changed = change(&node, &slug, async move |node, app| {
+            node.manager.set_limits(&app, limits).await
+        });
+        app = changed.await?;
     }
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(AppView::new(&node, app))))
@@ -92,9 +94,12 @@ async fn delete(
     Path(app): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let slug = slug(&app)?;
-    let app = node.manager.app(&slug).await?;
-    node.manager.delete_app(&slug).await?;
-    node.directory.invalidate(&slug);
-    node.executor.forget(app.id);
+    let deleted = change(&node, &slug, async move |node, app| {
+        let id = node.manager.app(&app).await?.id;
+        node.manager.delete_app(&app).await?;
+        node.executor.forget(id);
+        Ok(())
+    });
+    deleted.await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,7 +12,7 @@ use picloud_manager_core::{Deployed, RouteSummary, Upload, archive};
 use picloud_shared::{AppSlug, Release, ReleaseNumber};
 use serde::{Deserialize, Serialize};
 
-use super::{List, Page, Path, Query, slug};
+use super::{List, Page, Path, Query, change, slug};
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -55,15 +55,16 @@ impl IntoResponse for DeployedView {
 
 /// Makes the app if need be, deploys, and has the next request see it.
 pub(super) async fn deploy(
-    node: &Node,
+    node: &Arc<Node>,
     app: &AppSlug,
     upload: Upload,
-    note: &str,
+    note: String,
 ) -> Result<DeployedView, Problem> {
-    node.manager.ensure_app(app).await?;
-    let deployed = node.manager.deploy(app, upload, note).await?;
-    node.directory.invalidate(app);
-    Ok(DeployedView::new(node, app, deployed, StatusCode::CREATED))
+    let deployed = change(node, app, async move |node, app| {
+        node.manager.ensure_app(&app).await?;
+        node.manager.deploy(&app, upload, &note).await
+    });
+    Ok(DeployedView::new(node, app, deployed.await?, StatusCode::CREATED))
 }
 
 #[derive(Deserialize)]
@@ -90,7 +91,7 @@ async fn upload(
     let bytes = body::read_within(request_body, max_bytes, body::UPLOAD_TIMEOUT).await?;
     let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&bytes, &caps)).await;
     let files = unpacked.map_err(|_panic| Problem::host_fault())??;
-    deploy(&node, &slug, Upload::Files(files), &note).await
+    deploy(&node, &slug, Upload::Files(files), note).await
 }
 
 /// A release as a list shows it.
@@ -161,7 +162,8 @@ async fn activate(
     Path((app, number)): Path<(String, i64)>,
 ) -> Result<DeployedView, Problem> {
     let slug = slug(&app)?;
-    let deployed = node.manager.rollback(&slug, ReleaseNumber(number)).await?;
-    node.directory.invalidate(&slug);
-    Ok(DeployedView::new(&node, &slug, deployed, StatusCode::OK))
+    let deployed = change(&node, &slug, async move |node, app| {
+        node.manager.rollback(&app, ReleaseNumber(number)).await
+    });
+    Ok(DeployedView::new(&node, &slug, deployed.await?, StatusCode::OK))
 }

@@ -30,7 +30,7 @@ async fn upload(
     let max_bytes = node.manager.caps().bytes;
     let contents = body::read_within(request_body, max_bytes, body::UPLOAD_TIMEOUT).await?;
     let note = format!("upload of {path}");
-    deploy(&node, &slug, Upload::Patch { path, contents: Some(contents) }, &note).await
+    deploy(&node, &slug, Upload::Patch { path, contents: Some(contents) }, note).await
 }
 
 /// The file as the active release has it.
@@ -56,5 +56,5 @@ async fn remove(
     let slug = slug(&app)?;
     node.manager.app(&slug).await?;
     let note = format!("removal of {path}");
-    deploy(&node, &slug, Upload::Patch { path, contents: None }, &note).await
+    deploy(&node, &slug, Upload::Patch { path, contents: None }, note).await
 }
