@@ -70,8 +70,8 @@ pub(super) async fn find(
         Ok(Some(app)) => Ok(app),
         Ok(None) => Err(Problem::not_found("there is no such app, or nothing is deployed to it")),
         Err(error) => {
-            tracing::error!(%slug, error = &error as &dyn std::error::Error, "an app cannot be run");
-            Err(Problem::unavailable())
+            tracing::error!(%slug, "an app cannot be run");
+            Err(error.into())
         }
     }
 }
@@ -164,9 +164,12 @@ fn failure(node: &Node, app: &RunnableApp, id: &str, outcome: &Outcome) -> Respo
     if matches!(status, 409 | 503 | 504) {
         problem = problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    // What is wrong with a request is its sender's to know.
-    if node.dev || status == 400 {
-        problem.detail = detail;
+    match outcome {
+        _ if node.dev => problem.detail = detail,
+        // What is wrong with a request is its sender's to know; where the script
+        // found out is not.
+        Outcome::ScriptError(error) if status == 400 => problem.detail.clone_from(&error.message),
+        _ => {}
     }
     if let Some(position) = position.filter(|_| node.dev) {
         let source = app.release.source(&position.file);

@@ -7,6 +7,8 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use picloud_manager_core::{Error, Issue};
+use picloud_orchestrator_core::DirectoryError;
+use picloud_shared::StoreError;
 use serde::Serialize;
 
 /// An answer that says what went wrong and what to do about it. It never holds
@@ -117,8 +119,51 @@ impl From<Error> for Problem {
     }
 }
 
-impl From<picloud_shared::StoreError> for Problem {
-    fn from(error: picloud_shared::StoreError) -> Self {
-        Error::from(error).into()
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => {
+                Self::new(409, "conflict", "others changed this at the same time; try again")
+                    .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            error => Error::from(error).into(),
+        }
+    }
+}
+
+impl From<DirectoryError> for Problem {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::Store(error) => error.into(),
+            DirectoryError::Broken { release, reason } => {
+                tracing::error!(%release, reason, "a release can no longer be run");
+                let detail = "this release can no longer be run; deploy the app again";
+                Self::new(500, "release_broken", detail)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use picloud_shared::ReleaseNumber;
+
+    use super::*;
+
+    #[test]
+    fn a_release_that_cannot_be_run_is_not_taken_for_a_failing_database() {
+        let reason = "index.rhai: secret".to_owned();
+        let problem = Problem::from(DirectoryError::Broken { release: ReleaseNumber(3), reason });
+        assert_eq!((problem.status, &*problem.code), (500, "release_broken"));
+        assert!(!problem.detail.contains("secret"));
+        let store = StoreError::unavailable("disk full");
+        let problem = Problem::from(DirectoryError::Store(store));
+        assert_eq!((problem.status, &*problem.code), (503, "unavailable"));
+    }
+
+    #[test]
+    fn a_conflict_speaks_of_deploys_where_there_was_one() {
+        assert!(!Problem::from(StoreError::Conflict).detail.contains("deploy"));
+        assert!(Problem::from(Error::Conflict).detail.contains("deploy"));
     }
 }

@@ -211,6 +211,7 @@ async fn bodies_are_bounded_whatever_their_length_claims() {
     scene.server.deploy("hostile", &[("index.rhai", text)]).await;
     let answer = scene.server.request("hostile.localhost", "POST", "/", &b"\xff\xfe"[..]).await;
     assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(!answer.text().contains("index.rhai"), "{}", answer.text());
     scene.assert_unharmed().await;
 }
 

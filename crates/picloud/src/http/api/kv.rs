@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use picloud_executor_core::unit_of_work::{Quota, UnitOfWork};
 use picloud_shared::kv::{self, Collection, Key, Kv, Range};
-use picloud_shared::{App, Limits};
+use picloud_shared::{App, Limits, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -18,6 +18,9 @@ use super::{List, Path, Query, slug};
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
+
+/// How often a write is tried that others keep changing.
+const ATTEMPTS: u32 = 8;
 
 pub(super) fn router() -> Router<Arc<Node>> {
     Router::new()
@@ -116,10 +119,14 @@ async fn set(
     let value = body::read(request_body, kv::MAX_VALUE_BYTES as u64).await?;
     let value = String::from_utf8(value.into())
         .map_err(|_| Problem::bad_request("invalid_value", "the value is not UTF-8"))?;
-    let (unit, limits) = unit_of_work(&node, &app);
-    unit.set(&collection, &key, value, query.ttl).await.map_err(problem)?;
-    commit(&node, &app, &unit, &limits).await?;
-    Ok(StatusCode::NO_CONTENT)
+    for _ in 0..ATTEMPTS {
+        let unit = unit_of_work(&node, &app);
+        unit.set(&collection, &key, value.clone(), query.ttl).await.map_err(problem)?;
+        if commit(&node, &app, &unit).await? {
+            return Ok(StatusCode::NO_CONTENT);
+        }
+    }
+    Err(StoreError::Conflict.into())
 }
 
 async fn delete(
@@ -127,25 +134,34 @@ async fn delete(
     Path((app, collection, key)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Problem> {
     let app = node.manager.app(&slug(&app)?).await?;
-    let (unit, limits) = unit_of_work(&node, &app);
-    if !unit.delete(&collection, &key).await.map_err(problem)? {
-        return Err(Problem::not_found("there is no such entry"));
+    for _ in 0..ATTEMPTS {
+        let unit = unit_of_work(&node, &app);
+        if !unit.delete(&collection, &key).await.map_err(problem)? {
+            return Err(Problem::not_found("there is no such entry"));
+        }
+        if commit(&node, &app, &unit).await? {
+            return Ok(StatusCode::NO_CONTENT);
+        }
     }
-    commit(&node, &app, &unit, &limits).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Err(StoreError::Conflict.into())
 }
 
-fn unit_of_work(node: &Node, app: &App) -> (UnitOfWork, Limits) {
+fn unit_of_work(node: &Node, app: &App) -> UnitOfWork {
     let limits = Limits::default().with(&app.limits);
     let quota = Quota { max_bytes: limits.kv_bytes, used_bytes: None };
     let store = Arc::clone(&node.stores.kv);
-    (UnitOfWork::new(app.id, store, node.clock.now_ms(), &limits, quota), limits)
+    UnitOfWork::new(app.id, store, node.clock.now_ms(), &limits, quota)
 }
 
-async fn commit(node: &Node, app: &App, unit: &UnitOfWork, limits: &Limits) -> Result<(), Problem> {
+/// Whether it is committed; not if others changed the same things meanwhile.
+async fn commit(node: &Node, app: &App, unit: &UnitOfWork) -> Result<bool, Problem> {
+    let kv_bytes = Limits::default().with(&app.limits).kv_bytes;
     let now_ms = node.clock.now_ms();
-    node.stores.kv.commit(app.id, unit.write_set(), limits.kv_bytes, now_ms).await?;
-    Ok(())
+    match node.stores.kv.commit(app.id, unit.write_set(), kv_bytes, now_ms).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::Conflict) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Consumed, so that it can be passed to `map_err`.
