@@ -1,33 +1,69 @@
 //! Whether the server lives, whether it should get requests, and its metrics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use http::{StatusCode, header};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::node::Node;
 
+/// The database is asked this often at most, however many ask us: it writes to
+/// the disk for its answer, and nobody needs a token to ask.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
 pub(super) fn router() -> Router<Arc<Node>> {
+    let database = Arc::new(Remembered::default());
     Router::new()
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
+        .route("/readyz", get(async move |node| readyz(node, &database).await))
         .route("/metrics", get(metrics))
 }
 
 /// 200 while the database answers and the server has not been told to stop.
-async fn readyz(State(node): State<Arc<Node>>) -> (StatusCode, &'static str) {
+async fn readyz(
+    State(node): State<Arc<Node>>,
+    database: &Remembered,
+) -> (StatusCode, &'static str) {
     if node.is_stopping() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    match node.stores.ping().await {
-        Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database is unavailable");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database is unavailable\n")
+    let ping = async || {
+        let result = node.stores.ping().await;
+        if let Err(error) = &result {
+            tracing::warn!(error = error as &dyn std::error::Error, "the database is unavailable");
         }
+        result.is_ok()
+    };
+    if database.answers(ping).await {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the database is unavailable\n")
+    }
+}
+
+/// Whether the database answered when it was last asked.
+#[derive(Default)]
+struct Remembered(Mutex<Option<(Instant, bool)>>);
+
+impl Remembered {
+    /// What is remembered, or else what `ping` says. Who asks meanwhile waits
+    /// for the same answer.
+    async fn answers(&self, ping: impl AsyncFnOnce() -> bool) -> bool {
+        let mut last = self.0.lock().await;
+        if let Some((at, answers)) = *last
+            && at.elapsed() < MAX_AGE
+        {
+            return answers;
+        }
+        let answers = ping().await;
+        *last = Some((Instant::now(), answers));
+        answers
     }
 }
 
@@ -43,4 +79,30 @@ async fn metrics(State(node): State<Arc<Node>>) -> impl IntoResponse {
     set("picloud_executions_running", node.executor.running() as u64);
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], node.metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_ask_the_database_is_asked_once_a_second() {
+        let (database, pings) = (Remembered::default(), Cell::new(0));
+        let ask = || {
+            database.answers(async || {
+                tokio::task::yield_now().await;
+                pings.set(pings.get() + 1);
+                pings.get() > 1
+            })
+        };
+        assert_eq!(join_all([ask(), ask(), ask()]).await, [false; 3]);
+        assert_eq!(pings.get(), 1);
+        tokio::time::advance(MAX_AGE).await;
+        assert_eq!(join_all([ask(), ask()]).await, [true; 2]);
+        assert_eq!(pings.get(), 2);
+    }
 }
