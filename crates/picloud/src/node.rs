@@ -1,7 +1,6 @@
 //! What the parts of a running server share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -11,6 +10,7 @@ use picloud_manager_core::Manager;
 use picloud_orchestrator_core::{AppDirectory, Hosts};
 use picloud_shared::{AppSlug, Clock};
 use picloud_store::Stores;
+use tokio::sync::watch;
 
 /// A running server's parts, wired.
 pub struct Node {
@@ -30,8 +30,8 @@ pub struct Node {
     pub port: u16,
     /// Whether answers may show what went wrong in a script.
     pub dev: bool,
-    /// Set once the server is told to stop.
-    pub stopping: AtomicBool,
+    /// Turns true once the server is told to stop.
+    pub stopping: watch::Sender<bool>,
 }
 
 impl Node {
@@ -41,6 +41,6 @@ impl Node {
     }
 
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        *self.stopping.borrow()
     }
 }

@@ -5,8 +5,8 @@ mod housekeeping;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -18,7 +18,7 @@ use picloud_shared::{AppSlug, Clock, Limits, SystemClock};
 use picloud_store::Stores;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::{LogFormat, ServerConfig};
@@ -30,6 +30,10 @@ use crate::node::Node;
 const DIRECTORY_BYTES: u64 = 64 << 20;
 /// File descriptors to ask for: each script's image and each connection has one.
 const WANTED_FILES: u64 = 65_536;
+
+/// How long connections are still taken once readiness fails, so that whoever
+/// spreads the requests hears of it before one is refused.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// Runs a server until it is told to stop (SIGINT, SIGTERM).
 pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
@@ -50,7 +54,6 @@ pub struct Server {
     node: Arc<Node>,
     addr: SocketAddr,
     token_path: Option<String>,
-    stop: tokio::sync::watch::Sender<bool>,
     connections: JoinHandle<()>,
     housekeeping: JoinHandle<()>,
     _data_dir: DataDir,
@@ -121,13 +124,14 @@ impl Server {
             trusted_proxies: config.trusted_proxies,
             port: addr.port(),
             dev: config.dev,
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
         });
-        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let grace = if config.dev { Duration::ZERO } else { GRACE };
+        let stop = stopped(node.stopping.subscribe(), grace);
         let front = Front::new(Arc::clone(&node));
-        let connections = tokio::spawn(connections::serve(listener, front, stopped));
+        let connections = tokio::spawn(connections::serve(listener, front, stop));
         let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&node)));
-        Ok(Self { node, addr, token_path, stop, connections, housekeeping, _data_dir: data_dir })
+        Ok(Self { node, addr, token_path, connections, housekeeping, _data_dir: data_dir })
     }
 
     /// The address it listens on.
@@ -163,17 +167,24 @@ impl Server {
         self.node.recorder.follow()
     }
 
-    /// Stops: readiness fails, no new connections are taken, requests under way
-    /// are finished, records are stored, the database is closed.
+    /// Stops: readiness fails, a moment later no new connections are taken,
+    /// requests under way are finished, records are stored, the database is
+    /// closed.
     pub async fn shutdown(self) {
-        self.node.stopping.store(true, Ordering::Relaxed);
+        self.node.stopping.send_replace(true);
         // An error means that the listener's task has ended already.
-        let _ = self.stop.send(true);
         let _ = self.connections.await;
         self.housekeeping.abort();
         self.node.recorder.flush().await;
         self.node.stores.close().await;
     }
+}
+
+/// Resolves `grace` after `stopping` has turned true.
+async fn stopped(mut stopping: watch::Receiver<bool>, grace: Duration) {
+    // An error means that the node is gone, so nobody is to be served either.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+    tokio::time::sleep(grace).await;
 }
 
 async fn listen(addr: SocketAddr) -> anyhow::Result<TcpListener> {

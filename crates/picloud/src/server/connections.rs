@@ -1,5 +1,6 @@
 //! Accepting connections, with a time limit on everything a client can delay.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::http::Front;
 
@@ -22,9 +23,9 @@ const MAX_HEADERS: usize = 128;
 /// Connections at one time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 8_192;
 
-/// Serves connections until `stop` turns true, then until those there are have
+/// Serves connections until `stop` resolves, then until those there are have
 /// finished their requests.
-pub(super) async fn serve(listener: TcpListener, front: Front, mut stop: watch::Receiver<bool>) {
+pub(super) async fn serve(listener: TcpListener, front: Front, stop: impl Future<Output = ()>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -34,10 +35,11 @@ pub(super) async fn serve(listener: TcpListener, front: Front, mut stop: watch::
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
 
+    let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = &mut stop => break,
         };
         let (stream, peer, place) = match accepted {
             Ok(accepted) => accepted,

@@ -179,6 +179,22 @@ async fn a_deleted_app_is_gone_and_its_name_starts_afresh() {
 }
 
 #[tokio::test]
+async fn a_follower_of_logs_does_not_hold_up_the_end() {
+    let mut server = Picloud::start(&[]);
+    server.deploy("hi", &[("index.rhai", "log::info(\"seen\"); 1")]).await;
+    server.get("hi", "/").await;
+    let client = picloud::client::http(false).build().unwrap();
+    let logs = client.get(server.url("/api/v1/apps/hi/logs?follow=true"));
+    let mut logs = logs.bearer_auth(server.token()).send().await.unwrap();
+    let line = logs.chunk().await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&line).contains("seen"), "{line:?}");
+    let started = std::time::Instant::now();
+    assert!(server.terminate().success());
+    assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(logs.chunk().await.unwrap(), None, "the stream has a proper end");
+}
+
+#[tokio::test]
 async fn health_readiness_and_metrics_are_there() {
     let server = Picloud::start(&[]);
     for (path, text) in [("/healthz", "ok"), ("/readyz", "ready")] {

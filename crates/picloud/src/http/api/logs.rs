@@ -16,6 +16,7 @@ use picloud_shared::execution::LogQuery;
 use picloud_shared::{AppId, ExecutionId, Level, LogLine};
 use serde::Deserialize;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
 
 use super::{DEFAULT_PAGE, List, MAX_PAGE, Path, Query, slug};
 use crate::http::problem::Problem;
@@ -38,7 +39,7 @@ struct LogsQuery {
 }
 
 /// The newest lines, oldest first; with `follow` also those to come, one JSON
-/// object a line, until the client goes away.
+/// object a line, until the client goes away or the server stops.
 async fn list(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
@@ -65,6 +66,7 @@ async fn list(
         shown: lines.iter().map(|line| line.execution).collect(),
         pending: lines.iter().map(json_line).collect(),
         live,
+        stopping: node.stopping.subscribe(),
     };
     let body = Body::from_stream(stream::unfold(tail, Tail::next));
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
@@ -79,6 +81,7 @@ struct Tail {
     shown: BTreeSet<ExecutionId>,
     pending: VecDeque<Bytes>,
     live: broadcast::Receiver<Arc<Record>>,
+    stopping: watch::Receiver<bool>,
 }
 
 impl Tail {
@@ -87,7 +90,11 @@ impl Tail {
             if let Some(line) = self.pending.pop_front() {
                 return Some((Ok(line), self));
             }
-            match self.live.recv().await {
+            let received = tokio::select! {
+                received = self.live.recv() => received,
+                _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+            };
+            match received {
                 Ok(record) => self.take(&record),
                 Err(RecvError::Lagged(missed)) => {
                     let notice = format!("{missed} executions went by too fast to be shown");
