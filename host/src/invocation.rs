@@ -3,6 +3,8 @@
 use picloud_shared::{Budget, Limits, Services, Usage};
 use wasmtime::{Engine, ResourceLimiter, Store};
 
+use crate::engine::MAX_MEMORY_BYTES;
+
 /// Fuel between two yields to the async runtime: some 20 µs of work. Without a
 /// yield a script in a loop would not even notice its deadline.
 const YIELD_INTERVAL: u64 = 100_000;
@@ -109,7 +111,9 @@ pub(crate) fn store(
     services: Services,
     limits: &Limits,
 ) -> wasmtime::Result<Store<State>> {
+    // What the pool would refuse must be refused here, where it is noticed.
     let max_bytes = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
+    let max_bytes = max_bytes.min(MAX_MEMORY_BYTES);
     let state = State {
         services,
         meter: Meter::new(limits),

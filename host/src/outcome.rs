@@ -14,22 +14,29 @@ pub(crate) fn of_error(error: &wasmtime::Error, memory_was_refused: bool) -> Out
             Stop::Unavailable(cause) => Outcome::Unavailable(cause.clone()),
         };
     }
-    if let Some(trap) = error.downcast_ref::<Trap>() {
-        return match trap {
-            Trap::OutOfFuel => Outcome::OutOfFuel,
-            Trap::StackOverflow => Outcome::ScriptError(ScriptError::new(
+    let trap = error.downcast_ref::<Trap>();
+    match trap {
+        Some(Trap::OutOfFuel) => return Outcome::OutOfFuel,
+        Some(Trap::StackOverflow) => {
+            return Outcome::ScriptError(ScriptError::new(
                 "the script calls too deep: the stack is used up",
-            )),
-            // The guest's allocator aborts when it gets no memory.
-            _ if memory_was_refused => Outcome::OutOfMemory,
-            trap => Outcome::HostFault(format!("the guest trapped: {trap}")),
-        };
-    }
-    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
-        return Outcome::HostFault("the instance pool is exhausted".to_owned());
+            ));
+        }
+        _ => {}
     }
     if moved_too_much(error) {
         return Outcome::BudgetExceeded(Budget::ResponseBytes);
+    }
+    // The guest's allocator traps when it gets no memory; an image larger than
+    // the limit is refused before there is a guest, with no trap.
+    if memory_was_refused {
+        return Outcome::OutOfMemory;
+    }
+    if let Some(trap) = trap {
+        return Outcome::HostFault(format!("the guest trapped: {trap}"));
+    }
+    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        return Outcome::HostFault("the instance pool is exhausted".to_owned());
     }
     Outcome::HostFault(format!("{error:#}"))
 }

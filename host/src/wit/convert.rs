@@ -4,6 +4,13 @@ use picloud_shared as shared;
 
 use super::bindings::picloud::sdk::types as wit;
 
+/// What of a script's error is kept. An error is recorded and logged beyond the
+/// budget that the script's own log lines have.
+const MESSAGE_BYTES: usize = 4 << 10;
+const CODE_BYTES: usize = 64;
+const STACK_FRAMES: usize = 64;
+const NAME_BYTES: usize = 256;
+
 impl From<shared::Invocation> for wit::Invocation {
     fn from(invocation: shared::Invocation) -> Self {
         let [a, b, c, d] = invocation.seed;
@@ -68,22 +75,33 @@ impl From<wit::ScriptInfo> for shared::ScriptInfo {
 impl From<wit::ScriptError> for shared::ScriptError {
     fn from(error: wit::ScriptError) -> Self {
         Self {
-            message: error.message,
-            code: error.code,
+            message: cut(error.message, MESSAGE_BYTES),
+            code: error.code.map(|code| cut(code, CODE_BYTES)),
             position: error.position.map(Into::into),
-            stack: error.stack.into_iter().map(Into::into).collect(),
+            stack: error.stack.into_iter().take(STACK_FRAMES).map(Into::into).collect(),
         }
     }
 }
 
 impl From<wit::Frame> for shared::Frame {
     fn from(frame: wit::Frame) -> Self {
-        Self { function: frame.function, position: frame.position.map(Into::into) }
+        Self { function: cut(frame.function, NAME_BYTES), position: frame.position.map(Into::into) }
     }
 }
 
 impl From<wit::Position> for shared::Position {
     fn from(position: wit::Position) -> Self {
-        Self { file: position.file, line: position.line, column: position.column }
+        Self { file: cut(position.file, NAME_BYTES), line: position.line, column: position.column }
     }
+}
+
+/// At most `max` bytes of a text; one that is cut ends in an ellipsis.
+fn cut(mut text: String, max: usize) -> String {
+    const ELLIPSIS: char = '…';
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max - ELLIPSIS.len_utf8()));
+        text.push(ELLIPSIS);
+        text.shrink_to_fit();
+    }
+    text
 }

@@ -49,3 +49,31 @@ async fn memory_is_bounded_by_the_apps_limit() {
     run.limits.memory_bytes = 4 << 20;
     assert_eq!(run.script(script).await.outcome, Outcome::OutOfMemory);
 }
+
+#[tokio::test]
+async fn a_limit_below_the_image_itself_is_out_of_memory() {
+    let mut run = Run::default();
+    run.limits.memory_bytes = 64 << 10;
+    assert_eq!(run.script("1").await.outcome, Outcome::OutOfMemory);
+}
+
+#[tokio::test]
+async fn growth_past_what_the_pool_has_is_out_of_memory() {
+    let mut run = Run::default();
+    run.limits.memory_bytes = u64::MAX;
+    run.limits.fuel = u64::MAX / 2;
+    assert_eq!(run.script("blob(1200000000, 0).len()").await.outcome, Outcome::OutOfMemory);
+}
+
+#[tokio::test]
+async fn an_error_is_bounded_whatever_was_thrown() {
+    let throw = "let s = \"x\"; s.pad(600000, '…'); throw #{ code: s, message: s }";
+    for script in [throw, "let s = \"x\"; s.pad(600000, '…'); throw s"] {
+        let Outcome::ScriptError(error) = Run::default().script(script).await.outcome else {
+            panic!("it throws")
+        };
+        assert!(error.message.len() <= 4096 && error.message.ends_with('…'));
+        assert!(error.message.starts_with('x'));
+        assert!(error.code.is_none_or(|code| code.len() <= 64));
+    }
+}
