@@ -18,6 +18,7 @@ use axum::body::Body;
 use futures_util::FutureExt;
 use http::{Request, Response, header};
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use picloud_orchestrator_core::Target;
 use tower_service::Service as _;
 
@@ -38,6 +39,11 @@ impl Front {
             .fallback(async || Problem::not_found("there is nothing here"))
             .with_state(Arc::clone(&node));
         Self { node, control }
+    }
+
+    /// Those in front of us that speak for many clients.
+    pub fn trusted_proxies(&self) -> &[IpNet] {
+        &self.node.trusted_proxies
     }
 
     /// Answers one request from `peer`. A panic on the way is this request's

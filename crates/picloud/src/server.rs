@@ -2,6 +2,7 @@
 
 mod connections;
 mod housekeeping;
+mod peers;
 
 use std::net::SocketAddr;
 use std::path::Path;

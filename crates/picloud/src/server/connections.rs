@@ -1,6 +1,6 @@
 //! Accepting connections, with a time limit on everything a client can delay.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,20 +8,27 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 
+use super::peers::Peers;
 use crate::http::Front;
 
 /// A request's headers must be complete after this long.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests under way have this long to end once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
+/// A client that reads must take something this often.
+const WRITE_STALL: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
 /// Connections at one time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 8_192;
+/// Of these, one client's; more are closed at once.
+const MAX_CONNECTIONS_OF_CLIENT: usize = MAX_CONNECTIONS / 4;
 
 /// Serves connections until `stop` resolves, then until those there are have
 /// finished their requests.
@@ -33,6 +40,7 @@ pub(super) async fn serve(listener: TcpListener, front: Front, stop: impl Future
         .max_headers(MAX_HEADERS)
         .pipeline_flush(true);
     let graceful = GracefulShutdown::new();
+    let peers = Peers::new(MAX_CONNECTIONS_OF_CLIENT, front.trusted_proxies().to_vec());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
 
     let mut stop = pin!(stop);
@@ -50,6 +58,7 @@ pub(super) async fn serve(listener: TcpListener, front: Front, stop: impl Future
                 continue;
             }
         };
+        let Some(counted) = peers.count(peer.ip()) else { continue };
         // Answers are written whole; waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let front = front.clone();
@@ -57,17 +66,25 @@ pub(super) async fn serve(listener: TcpListener, front: Front, stop: impl Future
             let front = front.clone();
             async move { front.answer(peer, request).await }
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection =
+            graceful.watch(http.serve_connection(TokioIo::new(timed(stream)), service));
         tokio::spawn(async move {
             // Errors here are the client's: it went away, or was too slow.
             let _ = connection.await;
-            drop(place);
+            drop((place, counted));
         });
     }
     drop(listener);
     if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still under way after {} s and are cut off", DRAIN.as_secs());
     }
+}
+
+/// The stream, failing once a write has stalled for too long.
+fn timed<S: AsyncRead + AsyncWrite>(stream: S) -> Pin<Box<TimeoutStream<S>>> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_STALL));
+    Box::pin(stream)
 }
 
 async fn accept(
@@ -78,4 +95,31 @@ async fn accept(
     let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stops_reading_is_cut_off_and_a_slow_one_is_not() {
+        let (server, mut client) = tokio::io::duplex(1024);
+        let mut server = timed(server);
+        let (written, ()) = tokio::join!(server.write_all(&[0; 4096]), async {
+            for _ in 0..3 {
+                tokio::time::sleep(WRITE_STALL * 9 / 10).await;
+                client.read_exact(&mut [0; 1024]).await.unwrap();
+            }
+        });
+        written.unwrap();
+        let stalled = Instant::now();
+        let error = server.write_all(&[0; 4096]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(stalled.elapsed() < WRITE_STALL + Duration::from_secs(1));
+    }
 }
