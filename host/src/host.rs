@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use picloud_shared::{
     Budget, CompileError, Event, Finished, Invocation, Limits, Outcome, Program, Response, Sandbox,
-    ScriptInfo, Services, Usage,
+    ScriptInfo, Services,
 };
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
@@ -173,38 +173,49 @@ impl Sandbox for Host {
         limits: &Limits,
         deadline: Duration,
     ) -> Finished {
-        let refuse = |outcome| Finished { outcome, usage: Usage::default() };
-        let image = match self.image(program).await {
-            Ok(image) => image,
-            Err(CompileError::Script(errors)) => {
-                let first = errors.into_iter().next();
-                return refuse(first.map_or_else(
-                    || Outcome::HostFault("a script failed without an error".to_owned()),
-                    Outcome::ScriptError,
-                ));
-            }
-            Err(error) => return refuse(Outcome::HostFault(error.to_string())),
-        };
-        let Ok(_slot) = self.slots.acquire().await else {
-            return refuse(Outcome::HostFault("the host is closed".to_owned()));
-        };
-        let mut store = match invocation::store(&self.engine, services, limits) {
-            Ok(store) => store,
-            Err(error) => return refuse(Outcome::HostFault(format!("{error:#}"))),
-        };
-        let (invocation, event) = (invocation.into(), event.into());
+        // Both outlive the future below, which the deadline may drop: the store,
+        // for what was used is read from it, and the slot, for the store is in
+        // the pool until it is dropped, which is before the slot is.
+        let mut slot = None;
+        let mut store = None;
         let run = async {
-            let script = image.script.instantiate_async(&mut store).await?;
-            script.call_handle(&mut store, &invocation, &event).await
+            let image = self.image(program).await.map_err(does_not_compile)?;
+            let acquired = self.slots.acquire().await.map_err(host_fault)?;
+            slot.replace(acquired);
+            let store = store
+                .insert(invocation::store(&self.engine, services, limits).map_err(host_fault)?);
+            let answer = async {
+                let script = image.script.instantiate_async(&mut *store).await?;
+                script.call_handle(&mut *store, &invocation.into(), &event.into()).await
+            };
+            match answer.await {
+                Ok(answer) => answer.map_err(|error| Outcome::ScriptError(error.into())),
+                Err(error) => Err(outcome::of_error(&error, invocation::memory_was_refused(store))),
+            }
         };
         let outcome = match tokio::time::timeout(deadline, run).await {
             Err(_elapsed) => Outcome::TimedOut,
-            Ok(Err(error)) => outcome::of_error(&error, invocation::memory_was_refused(&store)),
-            Ok(Ok(Err(error))) => Outcome::ScriptError(error.into()),
-            Ok(Ok(Ok(response))) => bounded(response.into(), limits),
+            Ok(Err(outcome)) => outcome,
+            Ok(Ok(response)) => bounded(response.into(), limits),
         };
-        Finished { outcome, usage: invocation::usage(&store, limits) }
+        let usage = store.as_ref().map(|store| invocation::usage(store, limits));
+        Finished { outcome, usage: usage.unwrap_or_default() }
     }
+}
+
+/// How an invocation ends whose program has no image.
+fn does_not_compile(error: CompileError) -> Outcome {
+    match error {
+        CompileError::Script(errors) => errors.into_iter().next().map_or_else(
+            || Outcome::HostFault("a script failed without an error".to_owned()),
+            Outcome::ScriptError,
+        ),
+        error => host_fault(error),
+    }
+}
+
+fn host_fault(error: impl std::fmt::Display) -> Outcome {
+    Outcome::HostFault(format!("{error:#}"))
 }
 
 /// A response within its limit, or the limit's outcome.

@@ -1,5 +1,7 @@
 //! Every limit, from both sides.
 
+use std::time::Duration;
+
 use picloud_shared::{Budget, Outcome};
 
 use crate::support::{Run, text};
@@ -76,4 +78,13 @@ async fn an_error_is_bounded_whatever_was_thrown() {
         assert!(error.message.starts_with('x'));
         assert!(error.code.is_none_or(|code| code.len() <= 64));
     }
+}
+
+#[tokio::test]
+async fn the_deadline_counts_the_building_of_the_image() {
+    let mut program = "let n = 0;\n".to_owned();
+    program.push_str(&"n += 1;\n".repeat(20_000));
+    let run = Run { deadline: Duration::from_millis(1), ..Run::default() };
+    assert_eq!(run.script(&program).await.outcome, Outcome::TimedOut);
+    assert!(!matches!(Run::default().script(&program).await.outcome, Outcome::TimedOut));
 }
