@@ -10,7 +10,12 @@ use picloud_manager_core::Manager;
 use picloud_orchestrator_core::{AppDirectory, Hosts};
 use picloud_shared::{AppSlug, Clock};
 use picloud_store::Stores;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+
+use crate::blobs::Blobs;
+
+/// KiB of memory for the bodies of apps' requests.
+pub const BODIES_KIB: u32 = 256 << 10;
 
 /// A running server's parts, wired.
 pub struct Node {
@@ -21,6 +26,10 @@ pub struct Node {
     pub recorder: Recorder,
     pub sandbox: Arc<Host>,
     pub stores: Stores,
+    /// Files that were asked for lately.
+    pub blobs: Blobs,
+    /// KiB that apps' requests may have in their bodies, all together.
+    pub bodies: Semaphore,
     pub clock: Arc<dyn Clock>,
     pub metrics: PrometheusHandle,
     /// SHA-256 of the admin's token; `None` asks for none (`picloud dev`).

@@ -19,13 +19,14 @@ use picloud_shared::{AppSlug, Clock, Limits, SystemClock};
 use picloud_store::Stores;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
 
+use crate::blobs::Blobs;
 use crate::config::{LogFormat, ServerConfig};
 use crate::data_dir::{ADMIN_TOKEN_FILE, DataDir};
 use crate::http::Front;
-use crate::node::Node;
+use crate::node::{BODIES_KIB, Node};
 
 /// Bytes of scripts that the directory of apps keeps in memory.
 const DIRECTORY_BYTES: u64 = 64 << 20;
@@ -119,6 +120,8 @@ impl Server {
             recorder,
             sandbox,
             stores,
+            blobs: Blobs::default(),
+            bodies: Semaphore::new(BODIES_KIB as usize),
             clock,
             metrics,
             admin_token,

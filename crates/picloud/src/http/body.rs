@@ -6,8 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use http_body_util::BodyExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::Problem;
+use crate::node::BODIES_KIB;
 
 /// A body must be complete after this long, however slowly it drips.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,6 +20,32 @@ pub(super) const UPLOAD_TIMEOUT: Duration = Duration::from_mins(5);
 /// answer.
 const DISCARD_BYTES: usize = 16 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a body waits for memory.
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Memory for a body of `max_bytes` at most, out of `kib`; a request without a
+/// body needs none. To be held as long as the body is.
+pub(super) async fn reserve<'a, B>(
+    kib: &'a Semaphore,
+    body: &B,
+    max_bytes: u64,
+) -> Result<Option<SemaphorePermit<'a>>, Problem>
+where
+    B: hyper::body::Body<Data = Bytes>,
+{
+    if body.is_end_stream() {
+        return Ok(None);
+    }
+    let bytes = body.size_hint().upper().map_or(max_bytes, |bytes| bytes.min(max_bytes));
+    // More than there is can only be had as all there is.
+    let wanted = u32::try_from(bytes.div_ceil(1024)).unwrap_or(BODIES_KIB).min(BODIES_KIB);
+    match tokio::time::timeout(MEMORY_TIMEOUT, kib.acquire_many(wanted)).await {
+        Ok(Ok(permit)) => Ok(Some(permit)),
+        _ => Err(Problem::new(503, "instance_busy", "too many requests with bodies; try again")
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))),
+    }
+}
 
 /// The whole body, of `max_bytes` at most.
 pub(super) async fn read<B>(body: B, max_bytes: u64) -> Result<Bytes, Problem>
@@ -99,5 +127,31 @@ where
         if discarded > DISCARD_BYTES {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{Empty, Full};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_wait_for_memory_and_requests_without_one_do_not() {
+        let kib = Semaphore::new(10);
+        let full = |kib: usize| Full::new(Bytes::from(vec![0; kib * 1024]));
+        // What is larger than it may be is not collected beyond that.
+        let first = reserve(&kib, &full(100), 8 * 1024).await.ok().flatten();
+        assert!(first.is_some());
+        assert_eq!(kib.available_permits(), 2);
+        let refused = reserve(&kib, &full(3), 8 * 1024).await.err().unwrap();
+        let refused = http::Response::<axum::body::Body>::from(refused);
+        assert_eq!(refused.status(), 503);
+        assert_eq!(refused.headers()["retry-after"], "1");
+        assert!(reserve(&kib, &full(2), 8 * 1024).await.is_ok());
+        let none = reserve(&kib, &Empty::new(), 8 * 1024).await;
+        assert!(matches!(none, Ok(None)));
+        drop(first);
+        assert!(reserve(&kib, &full(8), 8 * 1024).await.is_ok());
     }
 }

@@ -40,11 +40,17 @@ pub(super) async fn answer(
     let (handler, params) = match app.release.routes.find(parts.method.as_str(), parts.uri.path()) {
         Match::Script { handler, params } => (handler, params),
         Match::Static(file) => {
-            return static_files::answer(node, app.app.id, file, &parts.headers).await;
+            return static_files::answer(node, app.app.id, file, &parts).await;
         }
         refused => return refuse(refused).into(),
     };
-    let body = match body::read(incoming, app.limits.request_body_bytes).await {
+    let max_bytes = app.limits.request_body_bytes;
+    // Held to the end: a body that waits for its turn takes memory, too.
+    let _memory = match body::reserve(&node.bodies, &incoming, max_bytes).await {
+        Ok(memory) => memory,
+        Err(problem) => return problem.into(),
+    };
+    let body = match body::read(incoming, max_bytes).await {
         Ok(body) => body,
         Err(problem) => return problem.into(),
     };

@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use picloud_orchestrator_core::StaticFile;
 use picloud_shared::AppId;
 
@@ -15,13 +16,19 @@ pub(super) async fn answer(
     node: &Node,
     app: AppId,
     file: &StaticFile,
-    headers: &HeaderMap,
+    request: &Parts,
 ) -> Response<Body> {
+    let headers = &request.headers;
     let etag = format!("\"{}\"", file.hash);
     let mut response = if matches(headers, header::IF_NONE_MATCH, &etag) {
         status(StatusCode::NOT_MODIFIED, Body::empty())
+    } else if request.method == Method::HEAD {
+        let mut response = status(StatusCode::OK, Body::empty());
+        response.headers_mut().insert(header::CONTENT_LENGTH, file.bytes.into());
+        response
     } else {
-        match node.stores.releases.blob(app, file.hash).await {
+        let load = node.stores.releases.blob(app, file.hash);
+        match node.blobs.get(app, file.hash, load).await {
             Ok(Some(contents)) => with_range(contents, headers, &etag),
             Ok(None) => {
                 tracing::error!(path = file.path, hash = %file.hash, "a release's file is missing");

@@ -223,6 +223,9 @@ async fn static_files_are_cached_by_their_contents() {
     let part = get("range", "bytes=2-4").await;
     assert_eq!((part.status().as_u16(), part.text().await.unwrap()), (206, "234".to_owned()));
     assert_eq!(get("range", "bytes=99-").await.status(), 416);
+    let head = server.request("hi.localhost", "HEAD", "/a.txt", "").await;
+    assert_eq!((head.status.as_u16(), head.header("content-length")), (200, Some("10")));
+    assert_eq!((head.header("etag"), head.body.len()), (Some(&*etag), 0));
     let post = server.request("hi.localhost", "POST", "/a.txt", "").await;
     assert_eq!((post.status.as_u16(), post.header("allow")), (405, Some("GET, HEAD")));
 }
