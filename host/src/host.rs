@@ -32,6 +32,7 @@ pub struct Builder {
     cache_dir: Option<PathBuf>,
     slots: u32,
     images: NonZeroUsize,
+    image_bytes: u64,
     compile_limits: Limits,
 }
 
@@ -68,6 +69,14 @@ impl Builder {
         self
     }
 
+    /// How many bytes those images may hold together. 512 MiB by default; the
+    /// least recently used give way.
+    #[must_use]
+    pub fn image_bytes(mut self, bytes: u64) -> Self {
+        self.image_bytes = bytes;
+        self
+    }
+
     /// What compiling one program may take: `fuel`, `memory_bytes`.
     #[must_use]
     pub fn compile_limits(mut self, limits: Limits) -> Self {
@@ -98,7 +107,7 @@ impl Builder {
         Ok(Host {
             engine,
             builder,
-            images: ImageCache::new(self.images),
+            images: ImageCache::new(self.images, self.image_bytes),
             slots: Semaphore::new(self.slots as usize),
             build_slots: Semaphore::new(BUILD_SLOTS as usize),
         })
@@ -126,6 +135,10 @@ pub struct Stats {
     pub stacks: u64,
     /// Scripts' images held.
     pub images: u64,
+    /// Bytes that those images hold.
+    pub image_bytes: u64,
+    /// Images whose building was begun since the start.
+    pub builds: u64,
 }
 
 impl Host {
@@ -136,11 +149,12 @@ impl Host {
             cache_dir: None,
             slots: 64,
             images: NonZeroUsize::new(512).unwrap_or(NonZeroUsize::MIN),
+            image_bytes: 512 << 20,
             compile_limits: Limits { fuel: COMPILE_FUEL, ..Limits::default() },
         }
     }
 
-    /// What is in use now. All but `images` are 0 when nothing runs.
+    /// What is in use now. Instances, memories and stacks are 0 when nothing runs.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let pool = self.engine.pooling_allocator_metrics();
@@ -150,6 +164,8 @@ impl Host {
             memories: pool.map_or(0, |pool| pool.memories() as u64),
             stacks: pool.map_or(0, |pool| pool.stacks() as u64),
             images: self.images.len() as u64,
+            image_bytes: self.images.bytes(),
+            builds: self.images.builds(),
         }
     }
 

@@ -20,16 +20,26 @@ use crate::wit::bindings::{Script, ScriptPre};
 pub(crate) struct Image {
     pub(crate) script: ScriptPre<State>,
     pub(crate) info: ScriptInfo,
+    /// What of its memory is not zero, and thus held.
+    pub(crate) bytes: u64,
 }
+
+/// Largest image, in bytes that are not zero. A typical one has half a megabyte.
+const MAX_IMAGE_BYTES: usize = 8 << 20;
 
 /// Builds images: holds the code component and what is linked to all of them.
 pub(crate) struct ImageBuilder {
-    engine: Engine,
-    linker: Linker<State>,
-    code: Component,
+    parts: Arc<Parts>,
     base: ScriptPre<State>,
     limits: Limits,
     deadline: Duration,
+}
+
+/// What an image is linked from.
+struct Parts {
+    engine: Engine,
+    linker: Linker<State>,
+    code: Component,
 }
 
 impl ImageBuilder {
@@ -42,8 +52,9 @@ impl ImageBuilder {
         limits: Limits,
         deadline: Duration,
     ) -> wasmtime::Result<Self> {
-        let base = pre_instantiate(&engine, &linker, &code, &base.encode())?;
-        Ok(Self { engine, linker, code, base, limits, deadline })
+        let parts = Arc::new(Parts { engine, linker, code });
+        let base = parts.pre_instantiate(&base.encode())?;
+        Ok(Self { parts, base, limits, deadline })
     }
 
     /// The guest before it has compiled anything.
@@ -58,7 +69,7 @@ impl ImageBuilder {
         // guest refuses, and what the host lends it here leads nowhere.
         let services =
             Services { kv: Arc::new(crate::testing::NoKv), log: Arc::new(crate::testing::NoLog) };
-        let mut store = invocation::store(&self.engine, services, &self.limits)
+        let mut store = invocation::store(&self.parts.engine, services, &self.limits)
             .map_err(|error| host_fault(&error))?;
 
         let compiled = tokio::time::timeout(self.deadline, async {
@@ -70,12 +81,12 @@ impl ImageBuilder {
             };
             let read = instance.get_typed_func::<(), (WasmList<u8>,)>(&mut store, MEMORY_EXPORT)?;
             let (memory,) = read.call_async(&mut store, ()).await?;
-            let module = encode_bytes(memory.as_le_slice(&store));
-            Ok::<_, wasmtime::Error>(Ok((info, module)))
+            let memory = memory.as_le_slice(&store).to_vec();
+            Ok::<_, wasmtime::Error>(Ok((info, memory)))
         })
         .await;
 
-        let (info, module) = match compiled {
+        let (info, memory) = match compiled {
             Err(_elapsed) => return Err(CompileError::TooLarge("time")),
             Ok(Err(error)) => {
                 let refused = invocation::memory_was_refused(&store);
@@ -87,25 +98,35 @@ impl ImageBuilder {
             Ok(Ok(Ok(built))) => built,
         };
         drop(store);
-        let script = pre_instantiate(&self.engine, &self.linker, &self.code, &module)
-            .map_err(|error| host_fault(&error))?;
-        Ok(Image { script, info: info.into() })
+        // Scanning and copying megabytes is not for a thread of the runtime.
+        let parts = Arc::clone(&self.parts);
+        let (script, bytes) = tokio::task::spawn_blocking(move || parts.link(&memory))
+            .await
+            .map_err(|error| CompileError::HostFault(error.to_string()))??;
+        Ok(Image { script, info: info.into(), bytes })
     }
 }
 
-/// Links an image module under the code component. There is no code in it to
-/// compile, so this takes a millisecond or two.
-fn pre_instantiate(
-    engine: &Engine,
-    linker: &Linker<State>,
-    code: &Component,
-    image: &[u8],
-) -> wasmtime::Result<ScriptPre<State>> {
-    let image = Module::from_binary(engine, image)?;
-    image.initialize_copy_on_write_image()?;
-    let mut linker = linker.clone();
-    linker.root().module(IMAGE_IMPORT, &image)?;
-    ScriptPre::new(linker.instantiate_pre(code)?)
+impl Parts {
+    /// A memory as the image of a script, and the bytes that the image holds.
+    fn link(&self, memory: &[u8]) -> Result<(ScriptPre<State>, u64), CompileError> {
+        let module = encode_bytes(memory);
+        if module.len() > MAX_IMAGE_BYTES {
+            return Err(CompileError::TooLarge("memory"));
+        }
+        let script = self.pre_instantiate(&module).map_err(|error| host_fault(&error))?;
+        Ok((script, module.len() as u64))
+    }
+
+    /// Links an image module under the code component. There is no code in it
+    /// to compile, so this takes a millisecond or two.
+    fn pre_instantiate(&self, image: &[u8]) -> wasmtime::Result<ScriptPre<State>> {
+        let image = Module::from_binary(&self.engine, image)?;
+        image.initialize_copy_on_write_image()?;
+        let mut linker = self.linker.clone();
+        linker.root().module(IMAGE_IMPORT, &image)?;
+        ScriptPre::new(linker.instantiate_pre(&self.code)?)
+    }
 }
 
 fn compile_error(outcome: Outcome) -> CompileError {

@@ -1,6 +1,7 @@
 //! The images in use lately, each built once however many ask for it.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
@@ -13,14 +14,17 @@ type Digest = [u8; 32];
 type Slot = Arc<OnceCell<Arc<Image>>>;
 
 /// A least-recently-used cache with single-flight builds. Every image holds a
-/// file descriptor, which is what the capacity bounds.
+/// file descriptor, which is what the capacity bounds, and memory, which
+/// `max_bytes` does.
 pub(crate) struct ImageCache {
     slots: Mutex<LruCache<Digest, Slot>>,
+    max_bytes: u64,
+    builds: AtomicU64,
 }
 
 impl ImageCache {
-    pub(crate) fn new(capacity: NonZeroUsize) -> Self {
-        Self { slots: Mutex::new(LruCache::new(capacity)) }
+    pub(crate) fn new(capacity: NonZeroUsize, max_bytes: u64) -> Self {
+        Self { slots: Mutex::new(LruCache::new(capacity)), max_bytes, builds: AtomicU64::new(0) }
     }
 
     /// The program's image, built if need be. Those who ask while it is being
@@ -40,11 +44,14 @@ impl ImageCache {
         let built = slot
             .get_or_try_init(async || {
                 let _slot = build_slots.acquire().await;
+                self.builds.fetch_add(1, Ordering::Relaxed);
                 builder.build(program).await.map(Arc::new)
             })
             .await;
-        if built.is_err() {
-            let mut slots = self.lock();
+        let mut slots = self.lock();
+        if built.is_ok() {
+            while bytes(&slots) > self.max_bytes && slots.pop_lru().is_some() {}
+        } else {
             if slots.peek(program.digest()).is_some_and(|current| Arc::ptr_eq(current, &slot)) {
                 slots.pop(program.digest());
             }
@@ -57,8 +64,22 @@ impl ImageCache {
         self.lock().len()
     }
 
+    /// How many bytes they hold.
+    pub(crate) fn bytes(&self) -> u64 {
+        bytes(&self.lock())
+    }
+
+    /// How many builds were begun.
+    pub(crate) fn builds(&self) -> u64 {
+        self.builds.load(Ordering::Relaxed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, LruCache<Digest, Slot>> {
         // Nothing that holds the lock can leave the map half changed.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes(slots: &LruCache<Digest, Slot>) -> u64 {
+    slots.iter().filter_map(|(_, slot)| slot.get()).map(|image| image.bytes).sum()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use picloud_shared::{CompileError, Level, Outcome, Program, Request, Sandbox};
 
-use crate::support::{Run, answer, host, text};
+use crate::support::{Run, answer, builder, host, text};
 
 #[tokio::test]
 async fn a_body_answers_with_its_value() {
@@ -95,14 +95,42 @@ async fn the_same_invocation_gives_the_same_answer_and_the_same_fuel() {
 
 #[tokio::test]
 async fn a_hundred_requests_for_a_new_program_build_one_image() {
-    let before = host().stats().images;
+    let host = Arc::new(builder().build().unwrap());
     let program = Program::single("index.rhai", "\"built once, not a hundred times\"");
     let runs = (0..100).map(|_| {
-        let program = program.clone();
-        tokio::spawn(async move { text(&Run::default().program(&program).await) })
+        let (program, host) = (program.clone(), Arc::clone(&host));
+        tokio::spawn(async move { text(&Run::default().on(&host, &program).await) })
     });
     for run in runs.collect::<Vec<_>>() {
         run.await.unwrap();
     }
-    assert!(host().stats().images >= before);
+    assert_eq!((host.stats().builds, host.stats().images), (1, 1));
+}
+
+#[tokio::test]
+async fn images_give_way_by_the_bytes_they_hold() {
+    let small = |n: u32| Program::single("index.rhai", format!("{n}"));
+    let one = builder().build().unwrap();
+    one.compile(&small(0)).await.unwrap();
+    let bytes = one.stats().image_bytes;
+    assert!(bytes > 0);
+
+    let host = builder().image_bytes(bytes * 5 / 2).build().unwrap();
+    for n in [0, 1, 0, 2] {
+        host.compile(&small(n)).await.unwrap();
+        assert!(host.stats().image_bytes <= bytes * 5 / 2);
+    }
+    assert_eq!((host.stats().images, host.stats().builds), (2, 3));
+    host.compile(&small(0)).await.unwrap();
+    assert_eq!(host.stats().builds, 3, "the one used least recently gave way");
+}
+
+#[tokio::test]
+async fn an_image_that_holds_too_much_is_refused() {
+    let files = BTreeMap::from([
+        ("index.rhai".to_owned(), "import \"lib\" as lib; lib::X.len()".to_owned()),
+        ("lib.rhai".to_owned(), "export const X = blob(50000000, 1);".to_owned()),
+    ]);
+    let program = Program::new("index.rhai", Arc::new(files));
+    assert_eq!(host().compile(&program).await, Err(CompileError::TooLarge("memory")));
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use picloud_host::{Host, testing};
+use picloud_host::{Builder, Host, testing};
 use picloud_shared::kv::{Error, Kv, Page};
 use picloud_shared::{
     Event, Finished, Level, Limits, Log, Outcome, Program, Request, Sandbox, Services,
@@ -14,10 +14,12 @@ use picloud_shared::{
 /// The compiled guest is shared by every test of this binary, and by the next run.
 pub fn host() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
-    HOST.get_or_init(|| {
-        let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/code-cache");
-        Host::builder().slots(16).cache_dir(cache).build().unwrap()
-    })
+    HOST.get_or_init(|| builder().slots(16).build().unwrap())
+}
+
+/// For a test that counts, and needs a host of its own.
+pub fn builder() -> Builder {
+    Host::builder().cache_dir(concat!(env!("CARGO_TARGET_TMPDIR"), "/code-cache"))
 }
 
 /// An in-memory KV that can be told to fail, or to hang.
@@ -130,11 +132,15 @@ impl Run {
     }
 
     pub async fn program(&self, program: &Program) -> Finished {
+        self.on(host(), program).await
+    }
+
+    pub async fn on(&self, host: &Host, program: &Program) -> Finished {
         let mut invocation = testing::invocation();
         invocation.seed = self.seed;
         let services = Services { kv: Arc::clone(&self.kv) as _, log: Arc::clone(&self.log) as _ };
         let event = Event::Http(self.request.clone());
-        host().invoke(program, invocation, event, services, &self.limits, self.deadline).await
+        host.invoke(program, invocation, event, services, &self.limits, self.deadline).await
     }
 }
 
