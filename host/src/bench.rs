@@ -1,10 +1,12 @@
-//! What the benchmarks need and nobody else: the stages of an invocation one by
-//! one, and the naive way to compare with.
+//! What benchmarks and tests need and nobody else: the stages of an invocation
+//! one by one, the naive way to compare with, and a look at a whole memory.
 
 use std::time::{Duration, Instant};
 
 use picloud_shared::{Event, Limits, Program};
+use wasmtime::component::WasmList;
 
+use crate::component::MEMORY_EXPORT;
 use crate::wit::bindings::Script;
 use crate::{Host, invocation, testing};
 
@@ -51,6 +53,26 @@ impl Host {
     /// If the program does not compile.
     pub async fn bench_build(&self, program: &Program) -> Result<(), picloud_shared::CompileError> {
         self.builder.build(program).await.map(drop)
+    }
+
+    /// Runs one invocation to its end and returns the whole linear memory that
+    /// it leaves, whatever of it the guest itself could still find.
+    ///
+    /// # Errors
+    /// Whatever goes wrong, as wasmtime says it.
+    pub async fn memory_after(&self, program: &Program, event: Event) -> wasmtime::Result<Vec<u8>> {
+        let image = self.image(program).await.map_err(wasmtime::Error::from)?;
+        let mut store = invocation::store(&self.engine, testing::services(), &Limits::default())?;
+        // Room for the whole memory, which no invocation could return.
+        store.set_hostcall_fuel(usize::MAX);
+        let instance = image.script.instance_pre().instantiate_async(&mut store).await?;
+        let script = Script::new(&mut store, &instance)?;
+        let (invocation, event) = (testing::invocation().into(), event.into());
+        let answer = script.call_handle(&mut store, &invocation, &event).await?;
+        answer.map_err(|error| wasmtime::Error::msg(format!("{error:?}")))?;
+        let read = instance.get_typed_func::<(), (WasmList<u8>,)>(&mut store, MEMORY_EXPORT)?;
+        let (memory,) = read.call_async(&mut store, ()).await?;
+        Ok(memory.as_le_slice(&store).to_vec())
     }
 
     async fn bench(

@@ -12,9 +12,9 @@ use picloud_shared::{
 };
 
 /// The compiled guest is shared by every test of this binary, and by the next run.
-pub fn host() -> &'static Host {
-    static HOST: OnceLock<Host> = OnceLock::new();
-    HOST.get_or_init(|| builder().slots(16).build().unwrap())
+pub fn host() -> &'static Arc<Host> {
+    static HOST: OnceLock<Arc<Host>> = OnceLock::new();
+    HOST.get_or_init(|| Arc::new(builder().slots(16).build().unwrap()))
 }
 
 /// For a test that counts, and needs a host of its own.
@@ -105,6 +105,7 @@ impl Log for MemoryLog {
 
 /// One run with its surroundings, each of which a test may change.
 pub struct Run {
+    pub host: Arc<Host>,
     pub kv: Arc<MemoryKv>,
     pub log: Arc<MemoryLog>,
     pub limits: Limits,
@@ -116,6 +117,7 @@ pub struct Run {
 impl Default for Run {
     fn default() -> Self {
         Self {
+            host: Arc::clone(host()),
             kv: Arc::default(),
             log: Arc::default(),
             limits: Limits::default(),
@@ -127,12 +129,17 @@ impl Default for Run {
 }
 
 impl Run {
+    /// On a host of its own, for a test that asks what is left behind.
+    pub fn alone() -> Self {
+        Self { host: Arc::new(builder().slots(4).build().unwrap()), ..Self::default() }
+    }
+
     pub async fn script(&self, source: &str) -> Finished {
         self.program(&Program::single("index.rhai", source)).await
     }
 
     pub async fn program(&self, program: &Program) -> Finished {
-        self.on(host(), program).await
+        self.on(&self.host, program).await
     }
 
     pub async fn on(&self, host: &Host, program: &Program) -> Finished {
@@ -157,8 +164,15 @@ pub fn text(finished: &Finished) -> String {
     }
 }
 
-/// Asserts that a well-behaved script still runs, and that nothing is left
-/// behind by the one before it.
-pub async fn assert_unharmed() {
-    assert_eq!(answer("\"well\"").await, "well");
+/// Asserts that nothing is left on the host of what ran before, and that a
+/// well-behaved script still runs there.
+pub async fn assert_unharmed(host: &Host) {
+    let in_use = || {
+        let stats = host.stats();
+        (stats.instances, stats.memories, stats.stacks)
+    };
+    assert_eq!(in_use(), (0, 0, 0));
+    let well = Program::single("index.rhai", "\"well\"");
+    assert_eq!(text(&Run::default().on(host, &well).await), "well");
+    assert_eq!(in_use(), (0, 0, 0));
 }
