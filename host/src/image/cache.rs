@@ -51,11 +51,10 @@ impl ImageCache {
         let mut slots = self.lock();
         if built.is_ok() {
             while bytes(&slots) > self.max_bytes && slots.pop_lru().is_some() {}
-        } else {
-            if slots.peek(program.digest()).is_some_and(|current| Arc::ptr_eq(current, &slot)) {
-                slots.pop(program.digest());
-            }
+        } else if slots.peek(program.digest()).is_some_and(|current| Arc::ptr_eq(current, &slot)) {
+            slots.pop(program.digest());
         }
+        drop(slots);
         built.map(Arc::clone)
     }
 
