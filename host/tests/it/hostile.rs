@@ -53,6 +53,7 @@ async fn recursion_without_end_is_a_script_error() {
 async fn a_loop_ends_at_its_deadline_even_with_fuel_left() {
     let mut run = Run { deadline: Duration::from_millis(50), ..Run::alone() };
     run.limits.fuel = u64::MAX / 2;
+    run.compile("loop {}").await;
     assert_eq!(run.script("loop {}").await.outcome, Outcome::TimedOut);
     assert_unharmed(&run.host).await;
 }
@@ -140,6 +141,7 @@ async fn a_hanging_host_function_ends_at_the_deadline() {
         r#"kv::collection("c").count()"#,
         r#"kv::collection("c").clear()"#,
     ] {
+        run.compile(script).await;
         assert_eq!(run.script(script).await.outcome, Outcome::TimedOut, "{script}");
     }
     assert_unharmed(&run.host).await;
@@ -169,8 +171,10 @@ async fn a_panic_in_a_host_function_harms_nobody_else() {
 async fn an_invocation_dropped_on_the_way_leaves_nothing_behind() {
     let run = Run::alone();
     *run.kv.behaviour.lock().unwrap() = Behaviour::Hang;
+    let script = r#"kv::collection("c").get("k")"#;
+    run.compile(script).await;
     for after_us in [0, 10, 100, 1_000, 5_000] {
-        let invocation = run.script(r#"kv::collection("c").get("k")"#);
+        let invocation = run.script(script);
         let dropped = tokio::time::timeout(Duration::from_micros(after_us), invocation).await;
         assert!(dropped.is_err());
     }
