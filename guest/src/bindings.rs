@@ -17,7 +17,7 @@ mod generated {
     export!(Exports with_types_in self);
 }
 
-use generated::picloud::sdk::{kv, log, types};
+use generated::picloud::sdk::{app, config, crypto, files, http, kv, log, secrets, types};
 
 thread_local! {
     /// Filled by `compile`, and from then on part of the memory image from
@@ -97,6 +97,79 @@ impl sdk::Host for WitHost {
         Ok(kv::clear(collection)?)
     }
 
+    fn config_get(&self, name: &str) -> Option<String> {
+        config::get(name)
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<String>, sdk::secrets::Error> {
+        Ok(secrets::get(name)?)
+    }
+
+    fn http(&self, request: sdk::http::Request) -> Result<sdk::http::Response, sdk::http::Error> {
+        let sdk::http::Request { method, url, headers, body, timeout_ms, redirects } = request;
+        let request = http::Request { method, url, headers, body, timeout_ms, redirects };
+        let http::Response { status, headers, body, url } = http::send(&request)?;
+        Ok(sdk::http::Response { status, headers, body, url })
+    }
+
+    fn file_put(
+        &self,
+        bucket: &str,
+        path: &str,
+        contents: &[u8],
+        content_type: Option<&str>,
+    ) -> Result<sdk::files::Info, sdk::files::Error> {
+        Ok(files::put(bucket, path, contents, content_type)?.into())
+    }
+
+    fn file_get(&self, bucket: &str, path: &str) -> Result<Option<Vec<u8>>, sdk::files::Error> {
+        Ok(files::get(bucket, path)?)
+    }
+
+    fn file_info(
+        &self,
+        bucket: &str,
+        path: &str,
+    ) -> Result<Option<sdk::files::Info>, sdk::files::Error> {
+        Ok(files::info(bucket, path)?.map(Into::into))
+    }
+
+    fn file_list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<sdk::files::Page, sdk::files::Error> {
+        let files::Page { files, next } = files::list(bucket, prefix, after, limit)?;
+        Ok(sdk::files::Page { files: files.into_iter().map(Into::into).collect(), next })
+    }
+
+    fn file_delete(&self, bucket: &str, path: &str) -> Result<bool, sdk::files::Error> {
+        Ok(files::delete(bucket, path)?)
+    }
+
+    fn file_url(
+        &self,
+        bucket: &str,
+        path: &str,
+        ttl_s: Option<u64>,
+    ) -> Result<String, sdk::files::Error> {
+        Ok(files::url(bucket, path, ttl_s)?)
+    }
+
+    fn password_hash(&self, password: &str) -> Result<String, sdk::crypto::Error> {
+        Ok(crypto::password_hash(password)?)
+    }
+
+    fn password_verify(&self, password: &str, hash: &str) -> Result<bool, sdk::crypto::Error> {
+        Ok(crypto::password_verify(password, hash)?)
+    }
+
+    fn origin(&self) -> String {
+        app::origin()
+    }
+
     fn log(&self, level: Level, message: &str, fields: Option<&str>) {
         let level = match level {
             Level::Debug => log::Level::Debug,
@@ -116,6 +189,55 @@ impl From<kv::Error> for sdk::kv::Error {
             kv::Error::InvalidValue(message) => Self::InvalidValue(message),
             kv::Error::ValueTooLarge(message) => Self::ValueTooLarge(message),
             kv::Error::QuotaExceeded(message) => Self::QuotaExceeded(message),
+        }
+    }
+}
+
+impl From<secrets::Error> for sdk::secrets::Error {
+    fn from(error: secrets::Error) -> Self {
+        match error {
+            secrets::Error::InvalidName(message) => Self::InvalidName(message),
+        }
+    }
+}
+
+impl From<http::Error> for sdk::http::Error {
+    fn from(error: http::Error) -> Self {
+        match error {
+            http::Error::Denied(message) => Self::Denied(message),
+            http::Error::InvalidRequest(message) => Self::InvalidRequest(message),
+            http::Error::TooManyRequests(message) => Self::TooManyRequests(message),
+            http::Error::TimedOut(message) => Self::TimedOut(message),
+            http::Error::TooLarge(message) => Self::TooLarge(message),
+            http::Error::Failed(message) => Self::Failed(message),
+        }
+    }
+}
+
+impl From<files::Error> for sdk::files::Error {
+    fn from(error: files::Error) -> Self {
+        match error {
+            files::Error::InvalidBucket(message) => Self::InvalidBucket(message),
+            files::Error::InvalidPath(message) => Self::InvalidPath(message),
+            files::Error::InvalidContentType(message) => Self::InvalidContentType(message),
+            files::Error::TooLarge(message) => Self::TooLarge(message),
+            files::Error::QuotaExceeded(message) => Self::QuotaExceeded(message),
+        }
+    }
+}
+
+impl From<files::FileInfo> for sdk::files::Info {
+    fn from(info: files::FileInfo) -> Self {
+        let files::FileInfo { path, bytes, content_type, etag, modified } = info;
+        Self { path, bytes, content_type, etag, modified_ms: modified }
+    }
+}
+
+impl From<crypto::Error> for sdk::crypto::Error {
+    fn from(error: crypto::Error) -> Self {
+        match error {
+            crypto::Error::InvalidPassword(message) => Self::InvalidPassword(message),
+            crypto::Error::InvalidHash(message) => Self::InvalidHash(message),
         }
     }
 }

@@ -12,16 +12,23 @@
 //!   image must not hold what only one invocation may know.
 
 pub mod app;
+pub mod config;
 pub mod context;
+pub mod crypto;
+pub mod files;
+mod headers;
 pub mod html;
+pub mod http;
 pub mod json;
 pub mod kv;
 pub mod log;
 pub mod options;
+mod page;
 pub mod random;
 pub mod register;
 pub mod req;
 pub mod response;
+pub mod secrets;
 pub mod time;
 
 use rhai::{Dynamic, EvalAltResult, ImmutableString, Map};
@@ -46,6 +53,10 @@ pub struct Namespace {
 /// Every namespace there is, in the order of the reference.
 pub const NAMESPACES: &[Namespace] = &[
     kv::NAMESPACE,
+    files::NAMESPACE,
+    http::NAMESPACE,
+    secrets::NAMESPACE,
+    config::NAMESPACE,
     log::NAMESPACE,
     response::NAMESPACE,
     req::NAMESPACE,
@@ -53,6 +64,7 @@ pub const NAMESPACES: &[Namespace] = &[
     html::NAMESPACE,
     time::NAMESPACE,
     random::NAMESPACE,
+    crypto::NAMESPACE,
     app::NAMESPACE,
 ];
 
@@ -92,6 +104,72 @@ pub trait Host {
 
     /// Deletes every entry of the collection.
     fn kv_clear(&self, collection: &str) -> std::result::Result<(), kv::Error>;
+
+    /// The setting of that name as JSON.
+    fn config_get(&self, name: &str) -> Option<String>;
+
+    /// The secret of that name.
+    fn secret(&self, name: &str) -> std::result::Result<Option<String>, secrets::Error>;
+
+    /// Makes a request and returns the complete answer.
+    fn http(&self, request: http::Request) -> std::result::Result<http::Response, http::Error>;
+
+    /// Writes a file; without a content type its path's extension decides.
+    fn file_put(
+        &self,
+        bucket: &str,
+        path: &str,
+        contents: &[u8],
+        content_type: Option<&str>,
+    ) -> std::result::Result<files::Info, files::Error>;
+
+    /// The file's contents.
+    fn file_get(
+        &self,
+        bucket: &str,
+        path: &str,
+    ) -> std::result::Result<Option<Vec<u8>>, files::Error>;
+
+    /// What is known of the file.
+    fn file_info(
+        &self,
+        bucket: &str,
+        path: &str,
+    ) -> std::result::Result<Option<files::Info>, files::Error>;
+
+    /// Files whose path starts with `prefix` and comes after `after`, at most
+    /// `limit` of them.
+    fn file_list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> std::result::Result<files::Page, files::Error>;
+
+    /// Deletes a file and tells whether there was one.
+    fn file_delete(&self, bucket: &str, path: &str) -> std::result::Result<bool, files::Error>;
+
+    /// A URL at which the file can be downloaded for `ttl_s` seconds.
+    fn file_url(
+        &self,
+        bucket: &str,
+        path: &str,
+        ttl_s: Option<u64>,
+    ) -> std::result::Result<String, files::Error>;
+
+    /// A salted hash of the password.
+    fn password_hash(&self, password: &str) -> std::result::Result<String, crypto::Error>;
+
+    /// Whether the hash is one of this password.
+    fn password_verify(
+        &self,
+        password: &str,
+        hash: &str,
+    ) -> std::result::Result<bool, crypto::Error>;
+
+    /// Where clients reach the app, without a slash at the end.
+    fn origin(&self) -> String;
 
     /// Writes a line of the invocation's log; `fields` is a JSON object.
     fn log(&self, level: log::Level, message: &str, fields: Option<&str>);

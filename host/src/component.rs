@@ -38,8 +38,17 @@ pub(crate) const IMAGE_IMPORT: &str = "image";
 /// The export that returns the whole linear memory.
 pub(crate) const MEMORY_EXPORT: &str = "memory-image";
 /// What a guest may import. Anything else is refused before it is compiled.
-pub(crate) const IMPORTS: &[&str] =
-    &["picloud:sdk/kv@0.1.0", "picloud:sdk/log@0.1.0", "picloud:sdk/types@0.1.0"];
+pub(crate) const IMPORTS: &[&str] = &[
+    "picloud:sdk/app@0.1.0",
+    "picloud:sdk/config@0.1.0",
+    "picloud:sdk/crypto@0.1.0",
+    "picloud:sdk/files@0.1.0",
+    "picloud:sdk/http@0.1.0",
+    "picloud:sdk/kv@0.1.0",
+    "picloud:sdk/log@0.1.0",
+    "picloud:sdk/secrets@0.1.0",
+    "picloud:sdk/types@0.1.0",
+];
 
 /// Why a component cannot be split.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ mod cache;
 use std::sync::Arc;
 use std::time::Duration;
 
-use picloud_shared::{CompileError, Limits, Outcome, Program, ScriptInfo, Services};
+use picloud_shared::{CompileError, Limits, Outcome, Program, ScriptInfo};
 use wasmtime::component::{Component, Linker, WasmList};
 use wasmtime::{Engine, Module};
 
@@ -67,8 +67,7 @@ impl ImageBuilder {
     pub(crate) async fn build(&self, program: &Program) -> Result<Image, CompileError> {
         // A program has no business with services before its first event; the
         // guest refuses, and what the host lends it here leads nowhere.
-        let services =
-            Services { kv: Arc::new(crate::testing::NoKv), log: Arc::new(crate::testing::NoLog) };
+        let services = crate::testing::services();
         let mut store = invocation::store(&self.parts.engine, services, &self.limits)
             .map_err(|error| host_fault(&error))?;
 

@@ -1,6 +1,6 @@
 //! What one invocation carries with it: its services, its meter, its limiter.
 
-use picloud_shared::{Budget, Limits, Services, Usage};
+use picloud_shared::{Budget, Limits, Services, Usage, files};
 use wasmtime::{Engine, ResourceLimiter, Store};
 
 use crate::engine::MAX_MEMORY_BYTES;
@@ -8,8 +8,8 @@ use crate::engine::MAX_MEMORY_BYTES;
 /// Fuel between two yields to the async runtime: some 20 µs of work. Without a
 /// yield a script in a loop would not even notice its deadline.
 const YIELD_INTERVAL: u64 = 100_000;
-/// What a call may move from the guest beyond a response's body: headers, log
-/// lines, a value.
+/// What a call may move from the guest beyond a response's body or a file:
+/// headers, log lines, a value.
 const HOSTCALL_SLACK_BYTES: u64 = 1 << 20;
 
 /// The data of a wasmtime store, which lives as long as the invocation.
@@ -27,6 +27,8 @@ pub(crate) enum Stop {
     Budget(Budget),
     #[error("a service is unavailable: {0}")]
     Unavailable(String),
+    #[error("a service failed: {0}")]
+    Failed(String),
 }
 
 /// Counts what fuel does not: calls to the host, bytes moved, bytes logged.
@@ -123,7 +125,8 @@ pub(crate) fn store(
     store.limiter(|state| &mut state.limiter);
     store.set_fuel(limits.fuel)?;
     store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
-    let hostcall_bytes = limits.response_body_bytes.saturating_add(HOSTCALL_SLACK_BYTES);
+    let largest = limits.response_body_bytes.max(files::MAX_BYTES as u64);
+    let hostcall_bytes = largest.saturating_add(HOSTCALL_SLACK_BYTES);
     store.set_hostcall_fuel(usize::try_from(hostcall_bytes).unwrap_or(usize::MAX));
     store.set_max_component_handles(64);
     Ok(store)

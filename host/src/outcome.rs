@@ -12,6 +12,7 @@ pub(crate) fn of_error(error: &wasmtime::Error, memory_was_refused: bool) -> Out
         return match stop {
             Stop::Budget(budget) => Outcome::BudgetExceeded(*budget),
             Stop::Unavailable(cause) => Outcome::Unavailable(cause.clone()),
+            Stop::Failed(cause) => Outcome::HostFault(cause.clone()),
         };
     }
     let trap = error.downcast_ref::<Trap>();

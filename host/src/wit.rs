@@ -1,8 +1,14 @@
 //! The host's side of `wit/`: generated bindings, and one file per interface.
 
+mod app;
+mod config;
 mod convert;
+mod crypto;
+mod files;
+mod http;
 mod kv;
 mod log;
+mod secrets;
 
 use wasmtime::component::{HasData, Linker};
 
@@ -13,6 +19,9 @@ pub(crate) mod bindings {
         path: "../wit",
         world: "script",
         imports: {
+            "picloud:sdk/app": trappable,
+            "picloud:sdk/config": trappable,
+            "picloud:sdk/files.url": trappable,
             "picloud:sdk/log": trappable,
             default: async | trappable,
         },
@@ -23,8 +32,14 @@ pub(crate) mod bindings {
 /// Links every interface that a guest may import.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     use bindings::picloud::sdk;
+    sdk::app::add_to_linker::<State, app::App>(linker, app::view)?;
+    sdk::config::add_to_linker::<State, config::Config>(linker, config::view)?;
+    sdk::crypto::add_to_linker::<State, crypto::Crypto>(linker, crypto::view)?;
+    sdk::files::add_to_linker::<State, files::Files>(linker, files::view)?;
+    sdk::http::add_to_linker::<State, http::Http>(linker, http::view)?;
     sdk::kv::add_to_linker::<State, kv::Kv>(linker, kv::view)?;
     sdk::log::add_to_linker::<State, log::Log>(linker, log::view)?;
+    sdk::secrets::add_to_linker::<State, secrets::Secrets>(linker, secrets::view)?;
     sdk::types::add_to_linker::<State, Types>(linker, |_| Types)
 }
 

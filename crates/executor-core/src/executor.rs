@@ -4,17 +4,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use picloud_shared::kv::KvStore;
+use picloud_shared::config::Settings;
+use picloud_shared::unit::{Quotas, WriteSet};
 use picloud_shared::{
-    AppId, AppSlug, Clock, Event, Execution, ExecutionId, Handler, Invocation, Level, Limits, Log,
-    LogLine, Outcome, Program, ReleaseNumber, Sandbox, ScriptError, Services, StoreError, Usage,
+    AppId, AppSlug, Clock, Event, Execution, ExecutionId, Handler, HostPattern, Invocation, Limits,
+    Outcome, Program, ReleaseNumber, Sandbox, ScriptError, StoreError, Usage,
 };
-use tokio::sync::RwLock;
 use tokio::time::timeout_at;
 
+use crate::commit::WithFiles;
 use crate::gate::{ExecutionGate, Refused};
+use crate::log::InvocationLog;
+use crate::passwords::Passwords;
 use crate::recorder::{Record, Recorder};
-use crate::unit_of_work::{Quota, UnitOfWork};
+use crate::secrets::AppSecrets;
+use crate::services::{AppState, Attempt, Backends};
 
 /// Runs of one invocation, the first included.
 const MAX_ATTEMPTS: u32 = 6;
@@ -29,6 +33,12 @@ pub struct Task {
     pub handler: Handler,
     pub event: Event,
     pub limits: Arc<Limits>,
+    /// The manifest's `[config]`.
+    pub settings: Arc<Settings>,
+    /// The manifest's `[egress] allow`.
+    pub egress: Arc<[HostPattern]>,
+    /// Where clients reach the app, without a slash at the end.
+    pub origin: Arc<str>,
     /// `GET /path`, for the record.
     pub cause: String,
 }
@@ -45,23 +55,12 @@ pub struct Executed {
 /// Runs handlers under admission, in a unit of work, with a record of each.
 pub struct Executor {
     sandbox: Arc<dyn Sandbox>,
-    kv: Arc<dyn KvStore>,
+    backends: Backends,
+    passwords: Passwords,
     clock: Arc<dyn Clock>,
     recorder: Recorder,
     gate: ExecutionGate,
     apps: Mutex<HashMap<AppId, Arc<AppState>>>,
-}
-
-/// What the executor remembers of an app between invocations.
-#[derive(Default)]
-struct AppState {
-    /// First attempts share it while they commit; a repeated attempt has it to
-    /// itself from its first read to the end of its commit, so on one node it
-    /// cannot conflict again. It runs no longer than its fuel lasts, and only
-    /// commits of the same app wait for it.
-    commits: RwLock<()>,
-    /// Bytes of KV after the last commit.
-    kv_bytes: Mutex<Option<u64>>,
 }
 
 impl Executor {
@@ -69,13 +68,14 @@ impl Executor {
     #[must_use]
     pub fn new(
         sandbox: Arc<dyn Sandbox>,
-        kv: Arc<dyn KvStore>,
+        backends: Backends,
         clock: Arc<dyn Clock>,
         recorder: Recorder,
         concurrency: usize,
     ) -> Self {
         let gate = ExecutionGate::new(concurrency);
-        Self { sandbox, kv, clock, recorder, gate, apps: Mutex::default() }
+        let passwords = Passwords::default();
+        Self { sandbox, backends, passwords, clock, recorder, gate, apps: Mutex::default() }
     }
 
     /// Runs a task to its end, or refuses it when there is no room.
@@ -89,6 +89,8 @@ impl Executor {
     pub async fn execute(&self, task: Task) -> Result<Executed, Refused> {
         let _permit = self.gate.admit(task.app, task.limits.concurrency).await?;
         let now_ms = self.clock.now_ms();
+        let Backends { secrets, vault, .. } = &self.backends;
+        let secrets = AppSecrets::new(task.app, Arc::clone(secrets), Arc::clone(vault));
         let mut run = Run {
             executor: self,
             app: self.app(task.app),
@@ -96,6 +98,7 @@ impl Executor {
             started_at_ms: now_ms,
             started: Instant::now(),
             log: Arc::new(InvocationLog::new(Arc::clone(&self.clock))),
+            secrets: Arc::new(secrets),
             usage: Usage::default(),
             attempts: 0,
             outcome: None,
@@ -119,7 +122,8 @@ impl Executor {
 
     fn app(&self, app: AppId) -> Arc<AppState> {
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(apps.entry(app).or_default())
+        let state = || Arc::new(AppState::new(self.passwords.clone()));
+        Arc::clone(apps.entry(app).or_insert_with(state))
     }
 }
 
@@ -132,6 +136,7 @@ struct Run<'a> {
     started_at_ms: u64,
     started: Instant,
     log: Arc<InvocationLog>,
+    secrets: Arc<AppSecrets>,
     usage: Usage,
     attempts: u32,
     /// Code, status and error for the record; `None` while it runs.
@@ -151,8 +156,9 @@ impl Run<'_> {
                     Err(_elapsed) => return Outcome::TimedOut,
                 },
             };
-            let outcome = self.attempt(deadline, exclusive.is_some()).await;
-            if outcome != Outcome::Conflict || self.attempts == MAX_ATTEMPTS {
+            let (outcome, can_be_repeated) = self.attempt(deadline, exclusive.is_some()).await;
+            let is_over = !can_be_repeated || self.attempts == MAX_ATTEMPTS;
+            if outcome != Outcome::Conflict || is_over {
                 return outcome;
             }
             drop(exclusive);
@@ -172,17 +178,16 @@ impl Run<'_> {
         })
     }
 
-    /// One run in the sandbox, and its commit if it answered.
-    async fn attempt(&mut self, deadline: Instant, exclusive: bool) -> Outcome {
-        let Executor { sandbox, kv, .. } = self.executor;
-        let Task { app, limits, .. } = &self.task;
+    /// One run in the sandbox, and its commit if it answered. Whether it can
+    /// be run again is the other answer: not if it has called other servers.
+    async fn attempt(&mut self, deadline: Instant, exclusive: bool) -> (Outcome, bool) {
+        let Executor { sandbox, backends, .. } = self.executor;
         self.log.clear();
         // Not the first attempt's time: an entry that has expired since is gone
         // for this one, or it would conflict again.
         let now_ms = self.executor.clock.now_ms();
-        let quota = Quota { max_bytes: limits.kv_bytes, used_bytes: self.known_kv_bytes() };
-        let unit = Arc::new(UnitOfWork::new(*app, Arc::clone(kv), now_ms, limits, quota));
-        let services = Services { kv: Arc::clone(&unit) as _, log: Arc::clone(&self.log) as _ };
+        let attempt = Attempt::new(backends, &self.app, &self.task, now_ms);
+        let services = attempt.services(&self.app, &self.task, &self.log, &self.secrets);
         let invocation = Invocation {
             id: self.id,
             app: self.task.slug.clone(),
@@ -197,12 +202,18 @@ impl Run<'_> {
                 invocation,
                 self.task.event.clone(),
                 services,
-                limits,
+                &self.task.limits,
                 deadline.saturating_duration_since(Instant::now()),
             )
             .await;
         self.usage.add(&finished.usage);
-        let response = match finished.outcome {
+        let outcome = self.conclude(finished.outcome, &attempt, exclusive).await;
+        (outcome, !attempt.http.was_used())
+    }
+
+    /// Commits what a handler that answered has written.
+    async fn conclude(&self, outcome: Outcome, attempt: &Attempt, exclusive: bool) -> Outcome {
+        let response = match outcome {
             Outcome::Ok(response) => response,
             failed => return failed,
         };
@@ -210,27 +221,31 @@ impl Run<'_> {
             let code = Some("invalid_header".to_owned());
             return Outcome::ScriptError(ScriptError { code, ..ScriptError::new(reason) });
         }
-        match self.commit(&unit, exclusive).await {
+        match self.commit(attempt, exclusive).await {
             Ok(()) => Outcome::Ok(response),
             Err(error) => commit_outcome(error),
         }
     }
 
-    async fn commit(&self, unit: &UnitOfWork, exclusive: bool) -> Result<(), StoreError> {
-        let write_set = unit.write_set();
+    async fn commit(&self, attempt: &Attempt, exclusive: bool) -> Result<(), StoreError> {
+        let (files, contents) = attempt.files.write_set();
+        let write_set = WriteSet { kv: attempt.kv.write_set(), files };
         if write_set.is_empty() {
             return Ok(());
         }
         let _shared = if exclusive { None } else { Some(self.app.commits.read().await) };
         let Task { app, limits, .. } = &self.task;
+        let quotas = Quotas { kv_bytes: limits.kv_bytes, file_bytes: limits.file_bytes };
         let now_ms = self.executor.clock.now_ms();
-        let used = self.executor.kv.commit(*app, write_set, limits.kv_bytes, now_ms).await?;
-        *self.app.kv_bytes.lock().unwrap_or_else(PoisonError::into_inner) = Some(used);
+        let backends = &self.executor.backends;
+        let kept = if write_set.files.is_empty() {
+            backends.units.commit(*app, write_set, quotas, now_ms).await?
+        } else {
+            let commit = WithFiles { app: *app, write_set, contents, quotas, now_ms };
+            commit.commit(backends.clone(), Arc::clone(&self.app.contents)).await?
+        };
+        self.app.has_kept(kept);
         Ok(())
-    }
-
-    fn known_kv_bytes(&self) -> Option<u64> {
-        *self.app.kv_bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn finish(mut self, outcome: Outcome) -> Executed {
@@ -242,11 +257,14 @@ impl Run<'_> {
                 "an invocation failed through no fault of its script"
             );
         }
-        let error = match &outcome {
+        let mut error = match &outcome {
             Outcome::Ok(_) => None,
             Outcome::ScriptError(error) => Some(error.clone()),
             other => Some(ScriptError::new(other.to_string())),
         };
+        if let Some(error) = &mut error {
+            self.secrets.redact(&mut error.message, false);
+        }
         let is_request = matches!(self.task.event, Event::Http(_));
         let status = is_request.then(|| status_of(&outcome));
         self.outcome = Some((outcome.code(), status, error));
@@ -293,7 +311,7 @@ impl Drop for Run<'_> {
             usage: self.usage,
             attempts: self.attempts,
         };
-        let lines = self.log.take(self.task.app, self.id);
+        let lines = self.log.take(self.task.app, self.id, &self.secrets);
         self.executor.recorder.record(Record { execution, lines });
     }
 }
@@ -303,55 +321,10 @@ fn commit_outcome(error: StoreError) -> Outcome {
         StoreError::Conflict => Outcome::Conflict,
         StoreError::QuotaExceeded => Outcome::ScriptError(ScriptError {
             code: Some("quota_exceeded".to_owned()),
-            ..ScriptError::new("the app's KV storage quota is used up; nothing was written")
+            ..ScriptError::new("the app's storage quota is used up; nothing was written")
         }),
         StoreError::Unavailable(source) => {
             Outcome::Unavailable(format!("the commit failed: {source}"))
         }
-    }
-}
-
-/// The lines of one invocation, kept until it ends.
-struct InvocationLog {
-    clock: Arc<dyn Clock>,
-    lines: Mutex<Vec<Line>>,
-}
-
-struct Line {
-    at_ms: u64,
-    level: Level,
-    message: String,
-    fields: Option<String>,
-}
-
-impl InvocationLog {
-    fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, lines: Mutex::default() }
-    }
-
-    /// A repeated attempt starts its log afresh.
-    fn clear(&self) {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn take(&self, app: AppId, execution: ExecutionId) -> Vec<LogLine> {
-        let lines = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
-        let line = |Line { at_ms, level, message, fields }| LogLine {
-            seq: 0,
-            app,
-            execution,
-            at_ms,
-            level,
-            message,
-            fields,
-        };
-        lines.into_iter().map(line).collect()
-    }
-}
-
-impl Log for InvocationLog {
-    fn write(&self, level: Level, message: String, fields: Option<String>) {
-        let line = Line { at_ms: self.clock.now_ms(), level, message, fields };
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 }

@@ -4,17 +4,25 @@
 //! An invocation passes through these, in this order:
 //!
 //! 1. [`gate`]: the app's turn, then the instance's; both with a bounded queue.
-//! 2. [`unit_of_work`]: reads from the store, writes into a write-set.
+//! 2. [`unit_of_work`]: reads from the store, writes into a write-set. Beside
+//!    it stand `outbound`, `secrets` and `passwords`, bound to the app, too.
 //! 3. [`executor`]: runs it in the sandbox, commits the write-set, runs it again
 //!    after a conflict.
 //! 4. [`recorder`]: its execution and its log lines, stored in batches after
 //!    the client has its answer.
 
+mod commit;
 pub mod executor;
 pub mod gate;
+mod log;
+mod outbound;
+mod passwords;
 pub mod recorder;
+mod secrets;
+mod services;
 pub mod unit_of_work;
 
 pub use executor::{Executed, Executor, Task};
 pub use gate::{ExecutionGate, Refused};
 pub use recorder::{Record, Recorder};
+pub use services::Backends;

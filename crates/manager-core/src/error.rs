@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use picloud_shared::{AppSlug, ReleaseNumber, ScriptError, StoreError};
+use picloud_shared::{AppSlug, ReleaseNumber, ScriptError, StoreError, secrets};
 use serde::Serialize;
 
 /// Why the control plane did not do as it was asked. Nothing has changed then.
@@ -14,6 +14,12 @@ pub enum Error {
     ReleaseNotFound(ReleaseNumber),
     #[error("the active release has no file {0}")]
     FileNotFound(String),
+    #[error("the app has no secret {0}")]
+    SecretNotFound(secrets::Name),
+    #[error("a secret has 1 to {} bytes of text", secrets::MAX_VALUE_BYTES)]
+    InvalidSecret,
+    #[error("an app has at most {max} secrets; delete one first")]
+    TooManySecrets { max: usize },
     #[error("{path:?} is no path of a file: it {reason}")]
     InvalidPath { path: String, reason: &'static str },
     #[error("the archive cannot be read: {0}")]
@@ -41,7 +47,12 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
-            Self::AppNotFound(_) | Self::ReleaseNotFound(_) | Self::FileNotFound(_) => "not_found",
+            Self::AppNotFound(_)
+            | Self::ReleaseNotFound(_)
+            | Self::FileNotFound(_)
+            | Self::SecretNotFound(_) => "not_found",
+            Self::InvalidSecret => "invalid_secret",
+            Self::TooManySecrets { .. } => "too_many_secrets",
             Self::InvalidPath { .. } => "invalid_path",
             Self::InvalidArchive(_) => "invalid_archive",
             Self::ReleaseTooLarge { .. } => "release_too_large",

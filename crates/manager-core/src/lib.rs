@@ -8,6 +8,8 @@ pub mod archive;
 mod error;
 mod manager;
 pub mod path;
+mod secrets;
 
 pub use error::{Error, Issue};
 pub use manager::{Deployed, Manager, ReleaseCaps, RouteSummary, Upload};
+pub use secrets::SecretKeeper;

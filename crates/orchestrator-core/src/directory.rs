@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use picloud_shared::config::Settings;
 use picloud_shared::{
-    App, AppId, AppSlug, AppStore, Layout, Limits, Manifest, Program, ReleaseNumber, ReleaseStore,
-    ScriptError, ScriptPath, StoreError,
+    App, AppId, AppSlug, AppStore, HostPattern, Layout, Limits, Manifest, Program, ReleaseNumber,
+    ReleaseStore, ScriptError, ScriptPath, StoreError,
 };
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -32,6 +33,10 @@ pub struct LoadedRelease {
     pub number: ReleaseNumber,
     pub manifest: Manifest,
     pub routes: RouteTable,
+    /// The manifest's `[config]`, as scripts get it.
+    pub settings: Arc<Settings>,
+    /// The manifest's `[egress] allow`.
+    pub egress: Arc<[HostPattern]>,
     programs: BTreeMap<ScriptPath, Arc<Program>>,
     /// Bytes of all scripts.
     bytes: u64,
@@ -167,6 +172,8 @@ impl AppDirectory {
         Ok(Some(LoadedRelease {
             number,
             routes,
+            settings: Arc::new(layout.manifest.settings()),
+            egress: layout.manifest.egress.clone().into(),
             programs: layout.programs(),
             bytes: layout.scripts.values().map(|source| source.len() as u64).sum(),
             manifest: layout.manifest,

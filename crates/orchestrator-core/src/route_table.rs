@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
+use picloud_shared::files;
 use picloud_shared::routes::Method;
 use picloud_shared::{BlobHash, Handler, ReleaseFile, Routes};
 
@@ -125,13 +126,11 @@ impl Endpoint {
 
 impl StaticFile {
     fn new(file: &ReleaseFile) -> Self {
-        let guess = mime_guess::from_path(&file.path).first_or_octet_stream();
-        let charset = if guess.type_() == mime_guess::mime::TEXT { "; charset=utf-8" } else { "" };
         Self {
             path: file.path.clone(),
             hash: file.hash,
             bytes: file.bytes,
-            content_type: format!("{guess}{charset}"),
+            content_type: files::content_type_of(&file.path),
         }
     }
 }

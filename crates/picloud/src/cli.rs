@@ -15,6 +15,7 @@ mod kv;
 mod logs;
 mod output;
 mod releases;
+mod secrets;
 mod serve;
 mod text;
 
@@ -77,13 +78,14 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     Dev(dev::DevArgs),
     Init(init::InitArgs),
     Deploy(deploy::DeployArgs),
     Invoke(invoke::InvokeArgs),
     Logs(logs::LogsArgs),
     Kv(kv::KvArgs),
+    Secrets(secrets::SecretsArgs),
     Apps(apps::AppsArgs),
     Releases(releases::ReleasesArgs),
     Rollback(releases::RollbackArgs),
@@ -108,13 +110,14 @@ pub fn main() -> ExitCode {
 
 async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
     match command {
-        Command::Serve(args) => serve::run(args, &global).await,
+        Command::Serve(args) => serve::run(*args, &global).await,
         Command::Dev(args) => dev::run(args, &global).await,
         Command::Init(args) => init::run(&args, &global),
         Command::Deploy(args) => deploy::run(args, &global).await,
         Command::Invoke(args) => invoke::run(args, &global).await,
         Command::Logs(args) => logs::run(args, &global).await,
         Command::Kv(args) => kv::run(args, &global).await,
+        Command::Secrets(args) => secrets::run(args, &global).await,
         Command::Apps(args) => apps::run(args, &global).await,
         Command::Releases(args) => releases::run(args, &global).await,
         Command::Rollback(args) => releases::rollback(args, &global).await,

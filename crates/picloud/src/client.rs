@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 pub use answer::{
     App, Collection, Deployed, Entry, ExecutionDetail, Invoked, List, LogLine, Release,
-    ReleaseDetail, ReleaseFile, Route,
+    ReleaseDetail, ReleaseFile, Route, Secret,
 };
 pub use error::{Error, Issue, Problem};
 
@@ -248,6 +248,21 @@ impl Client {
         key: &str,
     ) -> Result<(), Error> {
         let request = self.request(Method::DELETE, &["apps", app.as_str(), "kv", collection, key]);
+        self.send(request).await.map(drop)
+    }
+
+    /// The app's secrets, without their values.
+    pub async fn secrets(&self, app: &AppSlug) -> Result<List<Secret>, Error> {
+        self.read(self.request(Method::GET, &["apps", app.as_str(), "secrets"])).await
+    }
+
+    pub async fn set_secret(&self, app: &AppSlug, name: &str, value: String) -> Result<(), Error> {
+        let request = self.request(Method::PUT, &["apps", app.as_str(), "secrets", name]);
+        self.send(request.body(value)).await.map(drop)
+    }
+
+    pub async fn delete_secret(&self, app: &AppSlug, name: &str) -> Result<(), Error> {
+        let request = self.request(Method::DELETE, &["apps", app.as_str(), "secrets", name]);
         self.send(request).await.map(drop)
     }
 

@@ -12,6 +12,8 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use ipnet::IpNet;
+use picloud_shared::HostPattern;
+use picloud_shared::vault::KEY_BYTES;
 use serde::Deserialize;
 
 /// The configuration file that is read when none is named, if it exists.
@@ -23,7 +25,7 @@ const MIN_TOKEN_CHARS: usize = 16;
 
 /// Everything that a server is told at its start.
 ///
-/// It has no `Debug`: two of its fields are secret.
+/// It has no `Debug`: three of its fields are secret.
 #[derive(Clone)]
 pub struct ServerConfig {
     pub listen: SocketAddr,
@@ -38,8 +40,14 @@ pub struct ServerConfig {
     pub max_concurrent_executions: usize,
     /// `None` has one made and written to `admin-token` in the data directory.
     pub admin_token: Option<String>,
+    /// `None` has one made and written to `master.key` in the data directory.
+    pub master_key: Option<[u8; KEY_BYTES]>,
     /// Peers whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Hosts that apps may call if their manifests say so; empty for any.
+    pub egress_allow: Vec<HostPattern>,
+    /// Networks that apps may reach though they are not public.
+    pub egress_private: Vec<IpNet>,
     pub log_format: LogFormat,
     /// Where the sandbox's compiled code is kept; `None` for `cache` in the
     /// data directory. Whoever can write there can run code in this process.
@@ -60,7 +68,10 @@ impl ServerConfig {
             apps_domain,
             max_concurrent_executions,
             admin_token,
+            master_key,
             trusted_proxy,
+            egress_allow,
+            egress_private,
             log_format,
             code_cache_dir,
         } = settings;
@@ -72,7 +83,10 @@ impl ServerConfig {
             apps_domains: apps_domain,
             max_concurrent_executions: max_concurrent_executions.map_or(64, NonZeroUsize::get),
             admin_token: admin_token.map(|token| token.0),
-            trusted_proxies: trusted_proxy.into_iter().map(|proxy| proxy.0).collect(),
+            master_key: master_key.map(|key| key.0),
+            trusted_proxies: trusted_proxy.into_iter().map(|network| network.0).collect(),
+            egress_allow,
+            egress_private: egress_private.into_iter().map(|network| network.0).collect(),
             log_format: log_format.unwrap_or_default(),
             code_cache_dir,
             dev: false,
@@ -130,9 +144,21 @@ pub struct Settings {
     #[arg(long, env = "PICLOUD_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub admin_token: Option<AdminToken>,
 
+    /// The key that secrets are sealed with, 64 hexadecimal digits [default: made at the first start and kept in the data directory]
+    #[arg(long, env = "PICLOUD_MASTER_KEY", hide_env_values = true, value_name = "KEY")]
+    pub master_key: Option<MasterKey>,
+
     /// A reverse proxy, as an address or a network, whose X-Forwarded-* headers are believed; may be repeated
     #[arg(long, env = "PICLOUD_TRUSTED_PROXY", value_delimiter = ',', value_name = "IP[/BITS]")]
-    pub trusted_proxy: Vec<TrustedProxy>,
+    pub trusted_proxy: Vec<Network>,
+
+    /// A host that apps may call if their manifests say so, such as *.example.org; may be repeated [default: any public host]
+    #[arg(long, env = "PICLOUD_EGRESS_ALLOW", value_delimiter = ',', value_name = "HOST")]
+    pub egress_allow: Vec<HostPattern>,
+
+    /// A network that apps may reach though it is not public, for a service of your own; may be repeated
+    #[arg(long, env = "PICLOUD_EGRESS_PRIVATE", value_delimiter = ',', value_name = "IP[/BITS]")]
+    pub egress_private: Vec<Network>,
 
     /// How the server writes its log [default: text]
     #[arg(long, env = "PICLOUD_LOG_FORMAT", value_name = "FORMAT")]
@@ -168,7 +194,10 @@ impl Settings {
                 .max_concurrent_executions
                 .or(other.max_concurrent_executions),
             admin_token: self.admin_token.or(other.admin_token),
+            master_key: self.master_key.or(other.master_key),
             trusted_proxy: list(self.trusted_proxy, other.trusted_proxy),
+            egress_allow: list(self.egress_allow, other.egress_allow),
+            egress_private: list(self.egress_private, other.egress_private),
             log_format: self.log_format.or(other.log_format),
             code_cache_dir: self.code_cache_dir.or(other.code_cache_dir),
         }
@@ -208,23 +237,49 @@ impl TryFrom<String> for AdminToken {
     }
 }
 
-/// A proxy's address, or the network that it is in.
+/// A key as it is written: two hexadecimal digits for each byte.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct MasterKey(pub [u8; KEY_BYTES]);
+
+impl FromStr for MasterKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut key = [0; KEY_BYTES];
+        match hex::decode_to_slice(text, &mut key) {
+            Ok(()) => Ok(Self(key)),
+            Err(_) => Err(format!("a master key has {} hexadecimal digits", 2 * KEY_BYTES)),
+        }
+    }
+}
+
+impl TryFrom<String> for MasterKey {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A network, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct TrustedProxy(pub IpNet);
+pub struct Network(pub IpNet);
 
-impl FromStr for TrustedProxy {
+impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let address = text.parse::<IpAddr>().map(IpNet::from);
         address.or_else(|_| text.parse()).map(Self).map_err(|_| {
-            "a trusted proxy is an address or a network, such as 10.0.0.7 or 10.0.0.0/8".to_owned()
+            "a network is written as an address or with its length, 10.0.0.7 or 10.0.0.0/8"
+                .to_owned()
         })
     }
 }
 
-impl TryFrom<String> for TrustedProxy {
+impl TryFrom<String> for Network {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -244,7 +299,10 @@ control_host = ["admin.example.org"]
 apps_domain = ["apps.example.org"]
 max_concurrent_executions = 8
 admin_token = "0123456789abcdef"
+master_key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 trusted_proxy = ["10.0.0.7", "fd00::/8"]
+egress_allow = ["*.example.org"]
+egress_private = ["127.0.0.0/8"]
 log_format = "json"
 code_cache_dir = "/var/cache/picloud"
 "#;
@@ -271,6 +329,9 @@ code_cache_dir = "/var/cache/picloud"
         assert_eq!(config.admin_token.as_deref(), Some("0123456789abcdef"));
         let proxies: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
         assert_eq!(proxies, ["10.0.0.7/32", "fd00::/8"]);
+        assert_eq!(config.master_key.unwrap()[31], 31);
+        assert_eq!(config.egress_allow, ["*.example.org".parse().unwrap()]);
+        assert_eq!(config.egress_private, ["127.0.0.0/8".parse().unwrap()]);
         assert_eq!(config.log_format, LogFormat::Json);
         assert_eq!(config.code_cache_dir.as_deref(), Some(Path::new("/var/cache/picloud")));
 
@@ -310,7 +371,9 @@ code_cache_dir = "/var/cache/picloud"
             ("listen = \"localhost\"", "f:1: invalid socket address"),
             ("# …\n\nmax_concurrent_executions = 0", "f:3: "),
             ("admin_token = \"short\"", "f:1: an admin token has at least 16"),
-            ("trusted_proxy = [\"10.0.0.0/33\"]", "f:1: a trusted proxy is"),
+            ("trusted_proxy = [\"10.0.0.0/33\"]", "f:1: a network is"),
+            ("master_key = \"abc\"", "f:1: a master key has 64"),
+            ("egress_allow = [\"https://a.b\"]", "f:1: a host is written"),
             ("log_format = \"xml\"", "f:1: unknown variant `xml`"),
             ("listen =", "f:1: "),
         ];

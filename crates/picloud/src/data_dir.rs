@@ -1,14 +1,20 @@
-//! The data directory: one process at a time, and the admin's token.
+//! The data directory: one process at a time, the admin's token, the master key.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use picloud_shared::vault::KEY_BYTES;
+
+use crate::config::MasterKey;
 
 /// Where the admin's token is kept within the data directory.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
+
+/// Where the master key is kept within the data directory.
+pub const MASTER_KEY_FILE: &str = "master.key";
 
 /// A data directory that this process has to itself until this is dropped, or
 /// the process dies in whatever way.
@@ -58,26 +64,44 @@ impl DataDir {
     /// The admin's token, made at the first start. The file is readable by its
     /// owner alone.
     pub fn admin_token(&self) -> anyhow::Result<String> {
-        let path = self.path.join(ADMIN_TOKEN_FILE);
-        let shown = path.display();
-        let context = || format!("cannot use the admin's token in {shown}");
+        let make = || format!("pic_{}", hex::encode(rand::random::<[u8; 32]>()));
+        let token = self.read_or_make(ADMIN_TOKEN_FILE, make)?;
+        if token.len() < 16 {
+            let shown = self.path.join(ADMIN_TOKEN_FILE);
+            bail!("{} holds no token; delete it and a new one is made", shown.display());
+        }
+        Ok(token)
+    }
+
+    /// The key that secrets are sealed with, made at the first start. The file
+    /// is readable by its owner alone.
+    pub fn master_key(&self) -> anyhow::Result<[u8; KEY_BYTES]> {
+        let make = || hex::encode(rand::random::<[u8; KEY_BYTES]>());
+        let text = self.read_or_make(MASTER_KEY_FILE, make)?;
+        let key: Result<MasterKey, _> = text.parse();
+        let shown = self.path.join(MASTER_KEY_FILE);
+        let advice = "put it back from a backup: what was sealed with it cannot be opened without";
+        let key = key.map_err(|error| anyhow!("{}: {error}; {advice}", shown.display()))?;
+        Ok(key.0)
+    }
+
+    /// A file's line, or the one that is made for it.
+    fn read_or_make(&self, name: &str, make: impl FnOnce() -> String) -> anyhow::Result<String> {
+        let path = self.path.join(name);
+        let context = || format!("cannot use {}", path.display());
         match File::open(&path) {
             Ok(mut file) => {
-                let mut token = String::new();
-                file.read_to_string(&mut token).with_context(context)?;
-                let token = token.trim().to_owned();
-                if token.len() < 16 {
-                    bail!("{shown} holds no token; delete it and a new one is made");
-                }
-                Ok(token)
+                let mut text = String::new();
+                file.read_to_string(&mut text).with_context(context)?;
+                Ok(text.trim().to_owned())
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let token = format!("pic_{}", hex::encode(rand::random::<[u8; 32]>()));
+                let text = make();
                 let mut options = OpenOptions::new();
                 let file = options.create_new(true).write(true).mode(0o600).open(&path);
                 let mut file = file.with_context(context)?;
-                writeln!(file, "{token}").and_then(|()| file.sync_all()).with_context(context)?;
-                Ok(token)
+                writeln!(file, "{text}").and_then(|()| file.sync_all()).with_context(context)?;
+                Ok(text)
             }
             Err(error) => Err(error).with_context(context),
         }
@@ -131,5 +155,18 @@ mod tests {
         assert_eq!(dir.admin_token().unwrap(), token);
         let mode = std::fs::metadata(temp.path().join(ADMIN_TOKEN_FILE)).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_master_key_is_made_once_and_never_guessed() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(temp.path()).unwrap();
+        let key = dir.master_key().unwrap();
+        assert_eq!(dir.master_key().unwrap(), key);
+        let path = temp.path().join(MASTER_KEY_FILE);
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        std::fs::write(&path, "damaged").unwrap();
+        let error = dir.master_key().unwrap_err().to_string();
+        assert!(error.contains("put it back from a backup"), "{error}");
     }
 }

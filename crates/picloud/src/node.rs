@@ -6,9 +6,10 @@ use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use picloud_executor_core::{Executor, Recorder};
 use picloud_host::Host;
-use picloud_manager_core::Manager;
+use picloud_manager_core::{Manager, SecretKeeper};
 use picloud_orchestrator_core::{AppDirectory, Hosts};
-use picloud_shared::{AppSlug, Clock};
+use picloud_shared::files::Contents;
+use picloud_shared::{AppSlug, Clock, Vault};
 use picloud_store::Stores;
 use tokio::sync::{Semaphore, watch};
 
@@ -22,10 +23,14 @@ pub struct Node {
     pub hosts: Hosts,
     pub directory: AppDirectory,
     pub manager: Arc<Manager>,
+    pub secrets: SecretKeeper,
     pub executor: Executor,
     pub recorder: Recorder,
     pub sandbox: Arc<Host>,
     pub stores: Stores,
+    /// The bytes of apps' files.
+    pub contents: Arc<dyn Contents>,
+    pub vault: Arc<Vault>,
     /// Files that were asked for lately.
     pub blobs: Blobs,
     /// KiB that apps' requests may have in their bodies, all together.

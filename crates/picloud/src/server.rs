@@ -9,14 +9,17 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use picloud_executor_core::{Executor, Record, Recorder};
+use picloud_egress::{Egress, Policy};
+use picloud_executor_core::{Backends, Executor, Record, Recorder};
 use picloud_host::Host;
-use picloud_manager_core::{Manager, ReleaseCaps};
+use picloud_manager_core::{Manager, ReleaseCaps, SecretKeeper};
 use picloud_orchestrator_core::{AppDirectory, Hosts};
-use picloud_shared::{AppSlug, Clock, Limits, SystemClock};
-use picloud_store::Stores;
+use picloud_shared::files::Contents;
+use picloud_shared::vault::KEY_BYTES;
+use picloud_shared::{AppSlug, Clock, Limits, SystemClock, Vault};
+use picloud_store::{DirContents, Stores};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -24,7 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::blobs::Blobs;
 use crate::config::{LogFormat, ServerConfig};
-use crate::data_dir::{ADMIN_TOKEN_FILE, DataDir};
+use crate::data_dir::{ADMIN_TOKEN_FILE, DataDir, MASTER_KEY_FILE};
 use crate::http::Front;
 use crate::node::{BODIES_KIB, Node};
 
@@ -88,16 +91,35 @@ impl Server {
         };
         let sandbox = Arc::new(sandbox);
         let stores = open_stores(config.database_url.as_deref(), data_dir.path()).await?;
+        let vault = Arc::new(vault(config.master_key, &data_dir, &stores).await?);
+        let contents: Arc<dyn Contents> =
+            Arc::new(DirContents::open(&data_dir.path().join("files"))?);
+        let egress = Egress::new(Policy {
+            allow: config.egress_allow,
+            private: config.egress_private,
+            own_port: Some(addr.port()),
+        })?;
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (recorder, _) = Recorder::start(Arc::clone(&stores.executions));
+        let backends = Backends {
+            kv: Arc::clone(&stores.kv),
+            files: Arc::clone(&stores.files),
+            contents: Arc::clone(&contents),
+            secrets: Arc::clone(&stores.secrets),
+            units: Arc::clone(&stores.units),
+            http: Arc::new(egress),
+            vault: Arc::clone(&vault),
+        };
         let executor = Executor::new(
             Arc::clone(&sandbox) as _,
-            Arc::clone(&stores.kv),
+            backends,
             Arc::clone(&clock),
             recorder.clone(),
             config.max_concurrent_executions,
         );
+        let secrets =
+            SecretKeeper::new(Arc::clone(&stores.secrets), Arc::clone(&vault), Arc::clone(&clock));
         let manager = Manager::new(
             Arc::clone(&stores.apps),
             Arc::clone(&stores.releases),
@@ -116,10 +138,13 @@ impl Server {
             hosts,
             directory,
             manager: Arc::new(manager),
+            secrets,
             executor,
             recorder,
             sandbox,
             stores,
+            contents,
+            vault,
             blobs: Blobs::default(),
             bodies: Semaphore::new(BODIES_KIB as usize),
             clock,
@@ -217,6 +242,30 @@ async fn open_stores(database_url: Option<&str>, dir: &Path) -> anyhow::Result<S
             .await
             .context("cannot use the PostgreSQL database of --database-url"),
     }
+}
+
+/// The master key's vault, if it is the key that this database knows.
+async fn vault(
+    key: Option<[u8; KEY_BYTES]>,
+    data_dir: &DataDir,
+    stores: &Stores,
+) -> anyhow::Result<Vault> {
+    let (key, origin) = match key {
+        Some(key) => (key, "the master key that was given".to_owned()),
+        None => (
+            data_dir.master_key()?,
+            format!("the key in {}", data_dir.path().join(MASTER_KEY_FILE).display()),
+        ),
+    };
+    let vault = Vault::new(&key);
+    let known = stores.remember("master key", vault.fingerprint()).await?;
+    if known != vault.fingerprint() {
+        bail!(
+            "{origin} is not the one that this database's secrets are sealed with; put the right \
+             one back, into {MASTER_KEY_FILE} in the data directory or into PICLOUD_MASTER_KEY"
+        );
+    }
+    Ok(vault)
 }
 
 /// The digest of the admin's token, and where the token lies if it is ours.

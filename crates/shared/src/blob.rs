@@ -43,6 +43,12 @@ impl FromStr for BlobHash {
     }
 }
 
+impl From<[u8; 32]> for BlobHash {
+    fn from(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
+
 impl TryFrom<&[u8]> for BlobHash {
     type Error = std::array::TryFromSliceError;
 

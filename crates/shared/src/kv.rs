@@ -192,7 +192,7 @@ pub struct Write {
     pub change: Change,
 }
 
-/// Everything one invocation changed, applied wholly or not at all.
+/// What one invocation changed of KV.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct WriteSet {
     /// Collections to empty before anything is written, and after every `seen`
@@ -229,7 +229,8 @@ pub struct Listed {
     pub more: bool,
 }
 
-/// Where entries are kept.
+/// Where entries are kept. They change by
+/// [`UnitStore::commit`](crate::unit::UnitStore::commit).
 ///
 /// An entry whose time has come (`expires_at_ms <= now_ms`) does not exist for
 /// any method, whether or not its row has been removed yet.
@@ -266,23 +267,6 @@ pub trait KvStore: Send + Sync {
         app: AppId,
         now_ms: u64,
     ) -> Result<Vec<(Collection, u64)>, StoreError>;
-
-    /// Applies a write-set in one transaction: every `seen` must still hold,
-    /// and the app's usage must not exceed `quota_bytes` if the write-set makes
-    /// it grow. Returns the app's usage afterwards.
-    ///
-    /// It is durable when this returns.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] if a `seen` no longer holds;
-    /// [`StoreError::QuotaExceeded`]; nothing is written in either case.
-    async fn commit(
-        &self,
-        app: AppId,
-        write_set: WriteSet,
-        quota_bytes: u64,
-        now_ms: u64,
-    ) -> Result<u64, StoreError>;
 
     /// Bytes that the app's live entries take: of each, its collection's, key's
     /// and value's UTF-8.

@@ -6,8 +6,9 @@
 //!   [`Outcome`], [`Limits`], [`Manifest`], [`Routes`]: plain data with its
 //!   rules of validity, and
 //! - the **ports**: the traits through which the cores reach the outside,
-//!   ending in `Store` for what outlives a process ([`kv::KvStore`],
-//!   [`AppStore`], [`ReleaseStore`], [`ExecutionStore`]), and [`Sandbox`] for
+//!   ending in `Store` for what outlives a process ([`UnitStore`],
+//!   [`kv::KvStore`], [`files::FileStore`], [`AppStore`], [`ReleaseStore`],
+//!   [`ExecutionStore`]), and [`Sandbox`] for
 //!   running a program.
 //!
 //! The arrow of dependency points here: `host`, `store` and the cores depend on
@@ -16,9 +17,14 @@
 pub mod app;
 pub mod blob;
 pub mod clock;
+pub mod config;
+pub mod crypto;
+pub mod egress;
 pub mod event;
 pub mod excerpt;
 pub mod execution;
+pub mod files;
+pub mod http;
 pub mod id;
 pub mod kv;
 pub mod layout;
@@ -30,11 +36,15 @@ pub mod program;
 pub mod release;
 pub mod routes;
 pub mod sandbox;
+pub mod secrets;
 pub mod store;
+pub mod unit;
+pub mod vault;
 
 pub use app::{App, AppStore};
 pub use blob::BlobHash;
 pub use clock::{Clock, SystemClock};
+pub use egress::HostPattern;
 pub use event::{Event, Invocation, NamedEvent, Request, Response};
 pub use excerpt::excerpt;
 pub use execution::{Execution, ExecutionStore, LogLine};
@@ -49,3 +59,5 @@ pub use release::{NewRelease, Release, ReleaseFile, ReleaseStore};
 pub use routes::{Route, Routes};
 pub use sandbox::{CompileError, Finished, Sandbox, Services};
 pub use store::StoreError;
+pub use unit::UnitStore;
+pub use vault::Vault;

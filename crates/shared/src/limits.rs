@@ -31,6 +31,14 @@ pub struct Limits {
     pub kv_write_bytes: u64,
     /// Bytes of KV entries the app may keep.
     pub kv_bytes: u64,
+    /// Bytes of files the app may keep.
+    pub file_bytes: u64,
+    /// Requests to other servers per invocation.
+    pub http_requests: u64,
+    /// Bytes that the answer to one of them may have.
+    pub http_response_bytes: u64,
+    /// Wall-clock milliseconds that one of them may take.
+    pub http_request_ms: u64,
     /// Invocations of this app at one time.
     pub concurrency: u64,
 }
@@ -50,6 +58,10 @@ impl Default for Limits {
             kv_writes: 1_000,
             kv_write_bytes: 4 << 20,
             kv_bytes: 256 << 20,
+            file_bytes: 1 << 30,
+            http_requests: 32,
+            http_response_bytes: 5 << 20,
+            http_request_ms: 10_000,
             concurrency: 16,
         }
     }
@@ -96,6 +108,10 @@ overrides!(
     kv_writes,
     kv_write_bytes,
     kv_bytes,
+    file_bytes,
+    http_requests,
+    http_response_bytes,
+    http_request_ms,
     concurrency,
 );
 

@@ -10,8 +10,9 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::config::Settings;
 use crate::routes::{Method, Pattern};
-use crate::{AppSlug, Handler, LimitOverrides, Position, ScriptError};
+use crate::{AppSlug, Handler, HostPattern, LimitOverrides, Position, ScriptError};
 
 /// The manifest's path within an app.
 pub const FILE: &str = "picloud.toml";
@@ -26,7 +27,8 @@ pub struct Manifest {
     pub routes: Vec<ManifestRoute>,
     pub triggers: Vec<Trigger>,
     pub schedules: Vec<Schedule>,
-    pub egress: Vec<String>,
+    /// `[egress] allow`: the hosts that scripts may call.
+    pub egress: Vec<HostPattern>,
     pub limits: LimitOverrides,
     /// Settings, none of them secret.
     pub config: BTreeMap<String, toml::Value>,
@@ -104,7 +106,7 @@ impl Manifest {
             egress: raw
                 .egress
                 .allow
-                .into_iter()
+                .iter()
                 .map(|host| source.egress(host))
                 .collect::<Result<_, _>>()?,
             limits: raw.limits,
@@ -120,18 +122,36 @@ impl Manifest {
         routes.chain(triggers).chain(schedules)
     }
 
+    /// The settings as scripts get them: names, and values as JSON.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let json = |value: &toml::Value| json(value).to_string();
+        self.config.iter().map(|(name, value)| (name.clone(), json(value))).collect()
+    }
+
     /// The sections that are present, valid, and not acted on by this version.
     #[must_use]
     pub fn not_in_effect(&self) -> Vec<&'static str> {
-        [
-            ("triggers", self.triggers.is_empty()),
-            ("schedules", self.schedules.is_empty()),
-            ("egress", self.egress.is_empty()),
-            ("config", self.config.is_empty()),
-        ]
-        .into_iter()
-        .filter_map(|(section, empty)| (!empty).then_some(section))
-        .collect()
+        [("triggers", self.triggers.is_empty()), ("schedules", self.schedules.is_empty())]
+            .into_iter()
+            .filter_map(|(section, empty)| (!empty).then_some(section))
+            .collect()
+    }
+}
+
+/// A TOML value as JSON, which has no dates: they become texts.
+fn json(value: &toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        // TOML has inf and nan, JSON does not: they become null.
+        toml::Value::Float(number) => (*number).into(),
+        toml::Value::Boolean(truth) => (*truth).into(),
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(items) => items.iter().map(json).collect(),
+        toml::Value::Table(table) => {
+            table.iter().map(|(name, value)| (name.clone(), json(value))).collect()
+        }
     }
 }
 
@@ -254,19 +274,9 @@ impl Source<'_> {
         })
     }
 
-    fn egress(&self, host: Spanned<String>) -> Result<String, ScriptError> {
-        let (name, port) = match host.as_ref().split_once(':') {
-            Some((name, port)) => (name, port.parse::<u16>().is_ok()),
-            None => (host.as_ref().as_str(), true),
-        };
-        let labels_ok = name.strip_prefix("*.").unwrap_or(name).split('.').all(|label| {
-            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        });
-        if labels_ok && port {
-            return Ok(host.into_inner());
-        }
-        let message = "a host is written api.example.org, *.example.org or api.example.org:8443";
-        Err(self.invalid(host.span(), message))
+    fn egress(&self, host: &Spanned<String>) -> Result<HostPattern, ScriptError> {
+        let pattern = host.as_ref().parse();
+        pattern.map_err(|error| self.invalid(host.span(), format!("{error}")))
     }
 }
 
@@ -323,7 +333,8 @@ GREETING = "hello"
         assert_eq!(manifest.triggers[0].filter["collection"], "posts");
         assert_eq!(manifest.triggers[0].handler.position.to_string(), "picloud.toml:9:11");
         assert_eq!(manifest.schedules[0].timezone.as_deref(), Some("Europe/Berlin"));
-        assert_eq!(manifest.egress, ["api.stripe.com", "*.example.org:8443"]);
+        let egress: Vec<_> = manifest.egress.iter().map(ToString::to_string).collect();
+        assert_eq!(egress, ["api.stripe.com", "*.example.org:8443"]);
         assert_eq!(manifest.limits.fuel, Some(500_000_000));
         assert_eq!(manifest.config["GREETING"].as_str(), Some("hello"));
         assert_eq!(manifest.handlers().count(), 3);
@@ -332,7 +343,7 @@ GREETING = "hello"
     #[test]
     fn what_is_read_but_not_acted_on_is_said() {
         let manifest = Manifest::parse(FULL).unwrap();
-        assert_eq!(manifest.not_in_effect(), ["triggers", "schedules", "egress", "config"]);
+        assert_eq!(manifest.not_in_effect(), ["triggers", "schedules"]);
         assert!(Manifest::parse("name = \"ab\"").unwrap().not_in_effect().is_empty());
         assert_eq!(Manifest::parse("").unwrap(), Manifest::default());
     }
@@ -370,6 +381,24 @@ GREETING = "hello"
             assert!(shown.starts_with(&format!("picloud.toml:{place}: ")), "{text}\n{shown}");
             assert!(shown.contains(expected), "{text}\n{shown}");
         }
+    }
+
+    #[test]
+    fn settings_are_json() {
+        let text = "[config]\na = 'x'\nb = 1\nc = 1.0\nd = [true]\ne = {f = 2026-11-24}\ng = inf";
+        let settings = Manifest::parse(text).unwrap().settings();
+        let settings: Vec<_> = settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(
+            settings,
+            [
+                ("a", "\"x\""),
+                ("b", "1"),
+                ("c", "1.0"),
+                ("d", "[true]"),
+                ("e", "{\"f\":\"2026-11-24\"}"),
+                ("g", "null")
+            ]
+        );
     }
 
     #[test]

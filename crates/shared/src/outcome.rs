@@ -77,6 +77,7 @@ pub enum Budget {
     HostBytes,
     KvWrites,
     KvWriteBytes,
+    FileWrites,
     ResponseBytes,
 }
 
@@ -87,6 +88,7 @@ impl fmt::Display for Budget {
             Self::HostBytes => "bytes moved by host calls",
             Self::KvWrites => "KV writes",
             Self::KvWriteBytes => "bytes of KV writes",
+            Self::FileWrites => "written files",
             Self::ResponseBytes => "response bytes",
         })
     }

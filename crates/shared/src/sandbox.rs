@@ -6,7 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::config::Config;
+use crate::crypto::Crypto;
+use crate::files::Files;
+use crate::http::Http;
 use crate::kv::Kv;
+use crate::secrets::Secrets;
 use crate::{Event, Invocation, Limits, Log, Outcome, Program, ScriptError, ScriptInfo, Usage};
 
 /// What one invocation can reach, each part bound to one app by whoever puts
@@ -14,8 +19,15 @@ use crate::{Event, Invocation, Limits, Log, Outcome, Program, ScriptError, Scrip
 /// another app's: none takes an app.
 #[derive(Clone)]
 pub struct Services {
+    pub config: Arc<dyn Config>,
+    pub crypto: Arc<dyn Crypto>,
+    pub files: Arc<dyn Files>,
+    pub http: Arc<dyn Http>,
     pub kv: Arc<dyn Kv>,
     pub log: Arc<dyn Log>,
+    /// Where clients reach the app: `https://guestbook.example.org`.
+    pub origin: Arc<str>,
+    pub secrets: Arc<dyn Secrets>,
 }
 
 /// An invocation that has ended.

@@ -1,5 +1,6 @@
 //! PiCloud's stores: the ports of `picloud-shared` that end in `Store`, on
-//! SQLite and on PostgreSQL. This is the only crate that knows SQL.
+//! SQLite and on PostgreSQL, and [`DirContents`], which keeps files' bytes in a
+//! directory. This is the only crate that knows SQL.
 //!
 //! [`Stores`] opens a database, brings its schema up to date and hands out the
 //! ports. Which database it is cannot be told from outside.
@@ -34,8 +35,10 @@
 //! - Time comes in as a parameter. No method reads a clock.
 
 mod bounds;
+mod contents;
 mod convert;
 mod entry;
+mod file_row;
 mod hashed;
 mod postgres;
 mod sqlite;
@@ -46,8 +49,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use picloud_shared::files::FileStore;
 use picloud_shared::kv::KvStore;
-use picloud_shared::{AppStore, ExecutionStore, ReleaseStore, StoreError};
+use picloud_shared::secrets::SecretStore;
+use picloud_shared::{AppStore, ExecutionStore, ReleaseStore, StoreError, UnitStore};
+
+pub use contents::DirContents;
 
 /// How long [`Stores::ping`] waits for its answer.
 const PING: Duration = Duration::from_secs(5);
@@ -58,6 +65,10 @@ pub struct Stores {
     pub apps: Arc<dyn AppStore>,
     pub releases: Arc<dyn ReleaseStore>,
     pub kv: Arc<dyn KvStore>,
+    pub files: Arc<dyn FileStore>,
+    pub secrets: Arc<dyn SecretStore>,
+    /// Commits what invocations write.
+    pub units: Arc<dyn UnitStore>,
     pub executions: Arc<dyn ExecutionStore>,
     database: Database,
 }
@@ -79,6 +90,9 @@ impl Stores {
             apps: Arc::new(sqlite::SqliteAppStore(database.clone())),
             releases: Arc::new(sqlite::SqliteReleaseStore(database.clone())),
             kv: Arc::new(sqlite::SqliteKvStore(database.clone())),
+            files: Arc::new(sqlite::SqliteFileStore(database.clone())),
+            secrets: Arc::new(sqlite::SqliteSecretStore(database.clone())),
+            units: Arc::new(sqlite::SqliteUnitStore(database.clone())),
             executions: Arc::new(sqlite::SqliteExecutionStore(database.clone())),
             database: Database::Sqlite(database),
         })
@@ -92,6 +106,9 @@ impl Stores {
             apps: Arc::new(postgres::PostgresAppStore(database.clone())),
             releases: Arc::new(postgres::PostgresReleaseStore(database.clone())),
             kv: Arc::new(postgres::PostgresKvStore(database.clone())),
+            files: Arc::new(postgres::PostgresFileStore(database.clone())),
+            secrets: Arc::new(postgres::PostgresSecretStore(database.clone())),
+            units: Arc::new(postgres::PostgresUnitStore(database.clone())),
             executions: Arc::new(postgres::PostgresExecutionStore(database.clone())),
             database: Database::Postgres(database),
         })
@@ -108,6 +125,15 @@ impl Stores {
         tokio::time::timeout(PING, ping).await.map_err(|_| {
             StoreError::unavailable(format!("the database did not answer within {PING:?}"))
         })?
+    }
+
+    /// Remembers a value of the instance's own, unless one is remembered under
+    /// that name already, and returns the one that is.
+    pub async fn remember(&self, name: &str, value: &str) -> Result<String, StoreError> {
+        match &self.database {
+            Database::Sqlite(database) => database.remember(name, value).await,
+            Database::Postgres(database) => database.remember(name, value).await,
+        }
     }
 
     /// Finishes the commits that wait, writes everything to its final place

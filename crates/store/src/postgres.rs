@@ -2,8 +2,11 @@
 
 mod app;
 mod execution;
+mod files;
 mod kv;
 mod release;
+mod secrets;
+mod unit;
 
 use std::time::Duration;
 
@@ -14,8 +17,11 @@ use sqlx::{ConnectOptions, Connection, PgPool};
 
 pub(crate) use app::PostgresAppStore;
 pub(crate) use execution::PostgresExecutionStore;
+pub(crate) use files::PostgresFileStore;
 pub(crate) use kv::PostgresKvStore;
 pub(crate) use release::PostgresReleaseStore;
+pub(crate) use secrets::PostgresSecretStore;
+pub(crate) use unit::PostgresUnitStore;
 
 use crate::convert::failed;
 
@@ -61,6 +67,21 @@ impl PostgresDatabase {
             .execute(&self.pool)
             .await
             .map(drop)
+            .map_err(failed)
+    }
+
+    /// See [`crate::Stores::remember`].
+    pub(crate) async fn remember(&self, name: &str, value: &str) -> Result<String, StoreError> {
+        sqlx::query("INSERT INTO instance (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(name)
+            .bind(value)
+            .execute(&self.pool)
+            .await
+            .map_err(failed)?;
+        sqlx::query_scalar("SELECT value FROM instance WHERE name = $1")
+            .bind(name)
+            .fetch_one(&self.pool)
+            .await
             .map_err(failed)
     }
 

@@ -3,9 +3,12 @@
 mod app;
 mod commit;
 mod execution;
+mod files;
 mod kv;
 mod plan;
 mod release;
+mod secrets;
+mod unit;
 mod writer;
 
 use std::path::Path;
@@ -19,8 +22,11 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 pub(crate) use app::SqliteAppStore;
 pub(crate) use execution::SqliteExecutionStore;
+pub(crate) use files::SqliteFileStore;
 pub(crate) use kv::SqliteKvStore;
 pub(crate) use release::SqliteReleaseStore;
+pub(crate) use secrets::SqliteSecretStore;
+pub(crate) use unit::SqliteUnitStore;
 
 use crate::convert::failed;
 use commit::Committer;
@@ -60,6 +66,21 @@ impl SqliteDatabase {
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         self.main.writer.ping().await?;
         self.history.writer.ping().await
+    }
+
+    /// See [`crate::Stores::remember`].
+    pub(crate) async fn remember(&self, name: &str, value: &str) -> Result<String, StoreError> {
+        let mut transaction = self.main.writer.begin().await?;
+        let remembered = sqlx::query_scalar(
+            "INSERT INTO instance (name, value) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET value = instance.value RETURNING value",
+        )
+        .bind(name)
+        .bind(value)
+        .fetch_one(transaction.connection()?)
+        .await
+        .map_err(failed);
+        transaction.finish(remembered).await
     }
 
     pub(crate) async fn close(&self) {

@@ -18,4 +18,14 @@ fn register(to: &mut Registrar<'_>, context: &Shared) {
     to.function("release() -> int", "The release's number.", move || -> Result<i64> {
         Ok(ctx.invocation("app")?.release.cast_signed())
     });
+    let ctx = Rc::clone(context);
+    to.function(
+        "url(path) -> string",
+        "The URL at which clients reach that path of the app.",
+        move |path: ImmutableString| -> Result<String> {
+            let origin = ctx.host("app")?.origin();
+            let slash = if path.starts_with('/') { "" } else { "/" };
+            Ok(format!("{origin}{slash}{path}"))
+        },
+    );
 }

@@ -10,8 +10,9 @@ use rhai::{Array, Dynamic, FLOAT, ImmutableString, Map};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use super::headers::Headers;
 use super::options::Options;
-use super::{Namespace, Registrar, Result, Shared, req, throw, type_name};
+use super::{Namespace, Registrar, Result, Shared, throw, type_name};
 
 pub(super) const NAMESPACE: Namespace =
     Namespace { name: "json", doc: "JSON text and values.", register };
@@ -135,7 +136,7 @@ impl Serialize for Json<'_> {
         if let Ok(c) = value.as_char() {
             return to.serialize_char(c);
         }
-        if let Some(headers) = value.read_lock::<req::Headers>() {
+        if let Some(headers) = value.read_lock::<Headers>() {
             return self.map(&headers.to_map(), to);
         }
         let hint = if value.is_blob() { "; make a string of it first" } else { "" };

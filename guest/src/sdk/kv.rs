@@ -5,15 +5,11 @@ use std::rc::Rc;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext};
 
 use super::options::Options;
+use super::page::{self, Range};
 use super::{Host, Namespace, Registrar, Result, Shared, json, throw, type_name};
 
 pub(super) const NAMESPACE: Namespace =
     Namespace { name: "kv", doc: "JSON values under a collection and a key.", register };
-
-/// Entries that `list` and `keys` return unless a `limit` says otherwise.
-const DEFAULT_PAGE: u32 = 100;
-/// The most that the host returns at once.
-const MAX_PAGE: u32 = 1_000;
 
 /// What the caller did wrong, or has run out of. A script can catch these.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,9 +141,7 @@ fn register_lists(to: &mut Registrar<'_>) {
             to.method(
                 concat!($name, "(prefix) -> #{items, next}"),
                 concat!("The first 100 ", $what, " whose keys start with the prefix."),
-                |c: &mut Collection, prefix: ImmutableString| {
-                    $page(c, &Range { prefix: prefix.to_string(), ..Range::default() })
-                },
+                |c: &mut Collection, prefix: ImmutableString| $page(c, &Range::of_prefix(&prefix)),
             );
             to.method(
                 concat!($name, "(#{prefix, after, limit}) -> #{items, next}"),
@@ -157,7 +151,7 @@ fn register_lists(to: &mut Registrar<'_>) {
                     " whose keys come after `after`, which is `next` of the page before; `next` \
                      is () on the last page."
                 ),
-                |c: &mut Collection, options: Map| $page(c, &Range::from_options(options)?),
+                |c: &mut Collection, options: Map| $page(c, &Range::from_options("kv", options)?),
             );
         };
     }
@@ -199,58 +193,27 @@ impl Collection {
         self.write(key, &sum.into(), None)?;
         Ok(sum)
     }
-}
 
-/// What part of a collection to list.
-struct Range {
-    prefix: String,
-    after: Option<String>,
-    limit: u32,
-}
-
-impl Default for Range {
-    fn default() -> Self {
-        Self { prefix: String::new(), after: None, limit: DEFAULT_PAGE }
-    }
-}
-
-impl Range {
-    fn from_options(options: Map) -> Result<Self> {
-        let mut options = Options::new("kv", options, &["prefix", "after", "limit"])?;
-        let limit = match options.positive("limit")? {
-            // A larger limit is not an error: `next` tells that there is more.
-            Some(limit) => u32::try_from(limit).unwrap_or(MAX_PAGE).min(MAX_PAGE),
-            None => DEFAULT_PAGE,
-        };
-        let prefix = options.string("prefix")?.unwrap_or_default();
-        Ok(Self { prefix, after: options.string("after")?, limit })
-    }
-
-    fn fetch(&self, c: &Collection) -> Result<Page> {
-        let after = self.after.as_deref();
-        Ok(c.host()?.kv_list(&c.name, &self.prefix, after, self.limit)?)
+    fn fetch(&self, range: &Range) -> Result<Page> {
+        let Range { prefix, after, limit } = range;
+        Ok(self.host()?.kv_list(&self.name, prefix, after.as_deref(), *limit)?)
     }
 }
 
 fn list(c: &mut Collection, range: &Range) -> Result<Map> {
-    let page = range.fetch(c)?;
+    let page = c.fetch(range)?;
     let mut items = Array::with_capacity(page.entries.len());
     for (key, value) in page.entries {
         let value = json::parse("kv", "invalid_value", value.as_bytes())?;
         items.push(Map::from([("key".into(), key.into()), ("value".into(), value)]).into());
     }
-    Ok(page_map(items, page.next))
+    Ok(page::page(items, page.next))
 }
 
 fn keys(c: &mut Collection, range: &Range) -> Result<Map> {
-    let page = range.fetch(c)?;
+    let page = c.fetch(range)?;
     let items = page.entries.into_iter().map(|(key, _)| key.into()).collect();
-    Ok(page_map(items, page.next))
-}
-
-fn page_map(items: Array, next: Option<String>) -> Map {
-    let next = next.map_or(Dynamic::UNIT, Into::into);
-    Map::from([("items".into(), items.into()), ("next".into(), next)])
+    Ok(page::page(items, page.next))
 }
 
 /// What a script catches.

@@ -37,6 +37,15 @@ impl Options {
         self.map.remove(key).filter(|value| !value.is_unit())
     }
 
+    /// An option that takes anything.
+    pub(crate) fn value(&mut self, key: &str) -> Option<Dynamic> {
+        self.take(key)
+    }
+
+    pub(crate) fn map(&mut self, key: &str) -> Result<Option<Map>> {
+        self.typed(key, "a map")
+    }
+
     fn typed<T: Clone + 'static>(&mut self, key: &str, wanted: &str) -> Result<Option<T>> {
         let Some(value) = self.take(key) else { return Ok(None) };
         match value.try_cast_result::<T>() {

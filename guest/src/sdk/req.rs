@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use cookie::Cookie;
-use rhai::{Blob, Dynamic, ImmutableString, Map};
+use rhai::{Blob, ImmutableString, Map};
 
+use super::headers::{self, Headers};
 use super::{Namespace, Registrar, Result, Shared, json, throw};
 use crate::model::Request;
 
@@ -13,15 +14,16 @@ pub(super) const NAMESPACE: Namespace =
 
 /// The request, as scripts hold it.
 #[derive(Clone)]
-pub(crate) struct Req(Rc<Request>);
-
-/// `req.headers`: names in any case.
-#[derive(Clone)]
-pub(crate) struct Headers(Rc<Request>);
+pub(crate) struct Req {
+    /// Without its headers.
+    request: Rc<Request>,
+    headers: Headers,
+}
 
 impl Req {
-    pub(crate) fn new(request: Request) -> Self {
-        Self(Rc::new(request))
+    pub(crate) fn new(mut request: Request) -> Self {
+        let headers = Headers::new(std::mem::take(&mut request.headers));
+        Self { request: Rc::new(request), headers }
     }
 }
 
@@ -46,7 +48,7 @@ fn register_fields(to: &mut Registrar<'_>) {
             to.property(
                 concat!(stringify!($field), " -> string"),
                 $doc,
-                |req: &mut Req| -> ImmutableString { req.0.$field.as_str().into() },
+                |req: &mut Req| -> ImmutableString { req.request.$field.as_str().into() },
             );
         };
     }
@@ -58,18 +60,18 @@ fn register_fields(to: &mut Registrar<'_>) {
     to.property(
         "params -> map",
         "The route's parameters: `req.params.id` for `/posts/[id]`.",
-        |req: &mut Req| to_map(req.0.params.iter().map(|(k, v)| (k.as_str(), v.as_str()))),
+        |req: &mut Req| to_map(req.request.params.iter().map(|(k, v)| (k.as_str(), v.as_str()))),
     );
     to.property(
         "query -> map",
         "The query's parameters; of a name that occurs twice, the first.",
-        |req: &mut Req| to_map(form_urlencoded::parse(req.0.query.as_bytes())),
+        |req: &mut Req| to_map(form_urlencoded::parse(req.request.query.as_bytes())),
     );
     to.property("cookies -> map", "The cookies.", |req: &mut Req| {
-        let lines = req.0.headers.iter().filter(|(name, _)| name == "cookie");
+        let lines = req.headers.lines("cookie");
         to_map(
             lines
-                .flat_map(|(_, line)| Cookie::split_parse(line.as_str()))
+                .flat_map(Cookie::split_parse)
                 .filter_map(std::result::Result::ok)
                 .map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned())),
         )
@@ -77,18 +79,12 @@ fn register_fields(to: &mut Registrar<'_>) {
 }
 
 fn register_headers(to: &mut Registrar<'_>) {
-    to.value::<Headers>("headers")
-        .register_indexer_get(|headers: &mut Headers, name: &str| headers.get(name));
     to.property(
         "headers -> headers",
         "The headers, by names in any case: `req.headers.accept`, `req.headers[\"user-agent\"]`.",
-        |req: &mut Req| Headers(Rc::clone(&req.0)),
+        |req: &mut Req| req.headers.clone(),
     );
-    to.method(
-        "to_map() -> map",
-        "All headers, by names in lower case.",
-        |headers: &mut Headers| headers.to_map(),
-    );
+    headers::register(to);
 }
 
 fn register_body(to: &mut Registrar<'_>) {
@@ -111,40 +107,13 @@ fn register_body(to: &mut Registrar<'_>) {
         },
     );
     to.method("bytes() -> blob", "The body as it came.", |req: &mut Req| -> Blob {
-        req.0.body.clone()
+        req.request.body.clone()
     });
 }
 
 fn text(req: &Req) -> Result<&str> {
-    std::str::from_utf8(&req.0.body)
+    std::str::from_utf8(&req.request.body)
         .map_err(|_| throw("req", "invalid_body", "the request's body is not UTF-8 text"))
-}
-
-impl Headers {
-    /// Lines of the same name are one value, as RFC 9110 joins them.
-    fn get(&self, name: &str) -> Dynamic {
-        let mut value: Option<String> = None;
-        for (other, line) in &self.0.headers {
-            if other.eq_ignore_ascii_case(name) {
-                match &mut value {
-                    Some(value) => {
-                        value.push_str(separator(other));
-                        value.push_str(line);
-                    }
-                    None => value = Some(line.clone()),
-                }
-            }
-        }
-        value.map_or(Dynamic::UNIT, Into::into)
-    }
-
-    pub(crate) fn to_map(&self) -> Map {
-        self.0.headers.iter().map(|(name, _)| (name.as_str().into(), self.get(name))).collect()
-    }
-}
-
-fn separator(name: &str) -> &'static str {
-    if name == "cookie" { "; " } else { ", " }
 }
 
 /// Of a name that occurs twice, the first stays.

@@ -9,7 +9,7 @@ use picloud_guest::model::{
     Event, Invocation, NamedEvent, Program, Request, Response, ScriptError, ScriptInfo,
 };
 use picloud_guest::sdk::kv::{Error, Page};
-use picloud_guest::sdk::{Host, log::Level};
+use picloud_guest::sdk::{Host, crypto, files, http, log::Level, secrets};
 
 /// What the host has been told, shared with the test.
 #[derive(Clone, Default)]
@@ -18,6 +18,8 @@ pub struct World(Rc<RefCell<State>>);
 #[derive(Default)]
 struct State {
     entries: BTreeMap<(String, String), (String, Option<u64>)>,
+    files: BTreeMap<(String, String), (Vec<u8>, String)>,
+    requests: Vec<http::Request>,
     log: Vec<String>,
     calls: u32,
 }
@@ -38,6 +40,11 @@ impl World {
         self.0.borrow().log.clone()
     }
 
+    /// What was sent to other servers.
+    pub fn requests(&self) -> Vec<http::Request> {
+        self.0.borrow().requests.clone()
+    }
+
     pub fn calls(&self) -> u32 {
         self.0.borrow().calls
     }
@@ -53,7 +60,143 @@ fn check(collection: &str, key: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Errors as the texts of their kinds, so that a case can ask for each.
+macro_rules! error {
+    ($type:ty, $asked:expr, $($text:literal => $variant:ident),*) => {
+        match $asked {
+            $($text => Some(<$type>::$variant(format!("{} it is", $text))),)*
+            _ => None,
+        }
+    };
+}
+
+fn file(path: &str, (contents, content_type): &(Vec<u8>, String)) -> files::Info {
+    files::Info {
+        path: path.to_owned(),
+        bytes: contents.len() as u64,
+        content_type: content_type.clone(),
+        etag: "\"e\"".into(),
+        modified_ms: 5,
+    }
+}
+
+fn check_file(bucket: &str, path: &str) -> Result<(), files::Error> {
+    let invalid = error!(files::Error, bucket, "bad bucket" => InvalidBucket);
+    let error = invalid.or(error!(files::Error, path, "bad path" => InvalidPath,
+        "bad type" => InvalidContentType, "large" => TooLarge, "quota" => QuotaExceeded));
+    error.map_or(Ok(()), Err)
+}
+
 impl Host for World {
+    fn config_get(&self, name: &str) -> Option<String> {
+        (name == "GREETING").then(|| "{\"text\":\"hello\"}".to_owned())
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<String>, secrets::Error> {
+        match error!(secrets::Error, name, "bad name" => InvalidName) {
+            Some(error) => Err(error),
+            None => Ok((name == "KEY").then(|| "k-123".to_owned())),
+        }
+    }
+
+    fn http(&self, request: http::Request) -> Result<http::Response, http::Error> {
+        let host = request.url.rsplit('/').next().unwrap_or("");
+        if let Some(error) = error!(http::Error, host, "denied" => Denied,
+            "invalid" => InvalidRequest, "many" => TooManyRequests, "late" => TimedOut,
+            "large" => TooLarge, "failed" => Failed)
+        {
+            return Err(error);
+        }
+        self.0.borrow_mut().requests.push(request.clone());
+        let body = match host {
+            "latin" => vec![0xe9],
+            "text" => b"plain".to_vec(),
+            _ => b"{\"a\":[1]}".to_vec(),
+        };
+        let headers = vec![("x-tag".into(), "1".into()), ("x-tag".into(), "2".into())];
+        Ok(http::Response { status: 201, headers, body, url: request.url })
+    }
+
+    fn file_put(
+        &self,
+        bucket: &str,
+        path: &str,
+        contents: &[u8],
+        content_type: Option<&str>,
+    ) -> Result<files::Info, files::Error> {
+        check_file(bucket, path)?;
+        let stored = (contents.to_vec(), content_type.unwrap_or("text/plain").to_owned());
+        let info = file(path, &stored);
+        self.0.borrow_mut().files.insert((bucket.into(), path.into()), stored);
+        Ok(info)
+    }
+
+    fn file_get(&self, bucket: &str, path: &str) -> Result<Option<Vec<u8>>, files::Error> {
+        check_file(bucket, path)?;
+        let id = (bucket.to_owned(), path.to_owned());
+        Ok(self.0.borrow().files.get(&id).map(|(contents, _)| contents.clone()))
+    }
+
+    fn file_info(&self, bucket: &str, path: &str) -> Result<Option<files::Info>, files::Error> {
+        check_file(bucket, path)?;
+        let id = (bucket.to_owned(), path.to_owned());
+        Ok(self.0.borrow().files.get(&id).map(|stored| file(path, stored)))
+    }
+
+    fn file_list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<files::Page, files::Error> {
+        check_file(bucket, "any")?;
+        let state = self.0.borrow();
+        let mut listed = state
+            .files
+            .iter()
+            .filter(|((b, path), _)| b == bucket && path.starts_with(prefix))
+            .filter(|((_, path), _)| after.is_none_or(|after| path.as_str() > after))
+            .map(|((_, path), stored)| file(path, stored));
+        let files: Vec<_> = listed.by_ref().take(limit as usize).collect();
+        let more = listed.next().is_some();
+        let next = files.last().filter(|_| more).map(|file| file.path.clone());
+        Ok(files::Page { files, next })
+    }
+
+    fn file_delete(&self, bucket: &str, path: &str) -> Result<bool, files::Error> {
+        check_file(bucket, path)?;
+        Ok(self.0.borrow_mut().files.remove(&(bucket.to_owned(), path.to_owned())).is_some())
+    }
+
+    fn file_url(
+        &self,
+        bucket: &str,
+        path: &str,
+        ttl_s: Option<u64>,
+    ) -> Result<String, files::Error> {
+        check_file(bucket, path)?;
+        Ok(format!("https://guestbook.example/{bucket}/{path}?ttl={ttl_s:?}"))
+    }
+
+    fn password_hash(&self, password: &str) -> Result<String, crypto::Error> {
+        match error!(crypto::Error, password, "" => InvalidPassword) {
+            Some(error) => Err(error),
+            None => Ok(format!("hash of {password}")),
+        }
+    }
+
+    fn password_verify(&self, password: &str, hash: &str) -> Result<bool, crypto::Error> {
+        match error!(crypto::Error, hash, "none" => InvalidHash) {
+            Some(error) => Err(error),
+            None => Ok(hash == format!("hash of {password}")),
+        }
+    }
+
+    fn origin(&self) -> String {
+        "https://guestbook.example".to_owned()
+    }
+
     fn kv_get(&self, collection: &str, key: &str) -> Result<Option<String>, Error> {
         self.0.borrow_mut().calls += 1;
         check(collection, key)?;

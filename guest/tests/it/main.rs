@@ -9,4 +9,5 @@ mod hostile;
 mod imports;
 mod language;
 mod services;
+mod stateful;
 mod values;

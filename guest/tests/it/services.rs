@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use picloud_guest::reference;
 
 use crate::fake::{World, code, get, get_with, request, send, thrown};
+use crate::stateful;
 
 /// Namespace, signature as registered, a script, and what it answers.
 const CASES: &[(&str, &str, &str, &str)] = &[
@@ -255,13 +256,19 @@ fn run(namespace: &str, script: &str) -> String {
             let body = String::from_utf8(response.body).unwrap();
             format!("{} {headers}| {body}", response.status)
         }
-        _ => get_with(&world, script),
+        _ => get_with(&world, &format!("{}{script}", stateful::setup(namespace))),
     }
+}
+
+type Case = (&'static str, &'static str, &'static str, &'static str);
+
+fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(stateful::CASES)
 }
 
 #[test]
 fn every_case_answers_as_it_says() {
-    for (namespace, signature, script, expected) in CASES {
+    for (namespace, signature, script, expected) in cases() {
         assert_eq!(&run(namespace, script), expected, "{namespace} {signature}\n{script}");
     }
 }
@@ -272,11 +279,19 @@ fn every_registration_has_a_case() {
         .iter()
         .map(|one| (one.namespace, one.signature))
         .collect();
-    let cases: BTreeSet<_> =
-        CASES.iter().map(|(namespace, signature, ..)| (*namespace, *signature)).collect();
-    assert_eq!(cases.difference(&registered).collect::<Vec<_>>(), [&("", ""); 0], "not registered");
-    assert_eq!(registered.difference(&cases).collect::<Vec<_>>(), [&("", ""); 0], "without a case");
-    for (namespace, signature, script, _) in CASES {
+    let having: BTreeSet<_> =
+        cases().map(|(namespace, signature, ..)| (*namespace, *signature)).collect();
+    assert_eq!(
+        having.difference(&registered).collect::<Vec<_>>(),
+        [&("", ""); 0],
+        "not registered"
+    );
+    assert_eq!(
+        registered.difference(&having).collect::<Vec<_>>(),
+        [&("", ""); 0],
+        "without a case"
+    );
+    for (namespace, signature, script, _) in cases() {
         let name = signature.split(['(', ' ']).next().unwrap();
         assert!(script.contains(name), "the case of {namespace} {signature} does not use it");
     }

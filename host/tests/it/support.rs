@@ -152,7 +152,11 @@ impl Run {
     pub async fn on(&self, host: &Host, program: &Program) -> Finished {
         let mut invocation = testing::invocation();
         invocation.seed = self.seed;
-        let services = Services { kv: Arc::clone(&self.kv) as _, log: Arc::clone(&self.log) as _ };
+        let services = Services {
+            kv: Arc::clone(&self.kv) as _,
+            log: Arc::clone(&self.log) as _,
+            ..testing::services()
+        };
         let event = Event::Http(self.request.clone());
         host.invoke(program, invocation, event, services, &self.limits, self.deadline).await
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use picloud_shared::kv::{Change, KvStore, Seen, Write, WriteSet};
+use picloud_shared::kv::{Change, Seen, Write, WriteSet};
 use picloud_shared::{Limits, Outcome, Response, ScriptError, Services};
 
 use crate::support::{Running, answer, setup, task};
@@ -80,7 +80,7 @@ async fn a_conflict_that_does_not_end_is_an_outcome() {
             };
             let write_set = WriteSet { writes: vec![write], clears: vec![] };
             let quota = u64::MAX;
-            store.commit(crate::support::APP, write_set, quota, 0).await.unwrap();
+            store.commit_kv(crate::support::APP, write_set, quota, 0).await.unwrap();
             services.kv.set("c", "k", "1".into(), None).await.unwrap();
             answer()
         })
@@ -204,7 +204,7 @@ async fn an_entry_that_expires_on_the_way_is_gone_for_the_next_attempt() {
     let (collection, key) = ("c".parse().unwrap(), "n".parse().unwrap());
     let writes = vec![Write { collection, key, seen: Seen::Unread, change }];
     let write_set = WriteSet { writes, clears: vec![] };
-    setup.store.commit(crate::support::APP, write_set, u64::MAX, 0).await.unwrap();
+    setup.store.commit_kv(crate::support::APP, write_set, u64::MAX, 0).await.unwrap();
 
     let executed = setup.executor.execute(task()).await.unwrap();
     assert_eq!((executed.outcome, executed.attempts), (answer(), 2));

@@ -1,8 +1,12 @@
 //! The executor's policy, with a sandbox that runs closures and a store in memory.
 
 #[cfg(test)]
+mod outside;
+#[cfg(test)]
 mod support;
 
+#[cfg(test)]
+mod effects;
 #[cfg(test)]
 mod executor;
 #[cfg(test)]

@@ -7,16 +7,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use picloud_executor_core::{Executor, Recorder, Task};
+use picloud_executor_core::{Backends, Executor, Recorder, Task};
 use picloud_shared::execution::LogQuery;
 use picloud_shared::kv::{
     Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, Write, WriteSet,
 };
+use picloud_shared::unit::{self, Kept, Quotas, UnitStore};
 use picloud_shared::{
     AppId, Clock, CompileError, Event, Execution, ExecutionId, ExecutionStore, Finished,
     Invocation, Limits, LogLine, Outcome, Program, ReleaseNumber, Request, Response, Sandbox,
-    ScriptInfo, Services, StoreError, Usage,
+    ScriptInfo, Services, StoreError, Usage, Vault,
 };
+
+use crate::outside::{MemoryFiles, MemoryHttp, MemorySecrets};
 
 pub const APP: AppId = AppId(1);
 
@@ -38,6 +41,7 @@ pub struct MemoryStore {
     /// What every call fails with, while it is set.
     pub broken: Mutex<bool>,
     pub reads: AtomicU64,
+    pub files: Arc<MemoryFiles>,
 }
 
 impl MemoryStore {
@@ -48,9 +52,82 @@ impl MemoryStore {
         Ok(())
     }
 
+    /// Writes an entry, whatever is there.
+    pub async fn put(&self, collection: &str, key: &str, value: &str) {
+        let write = Write {
+            collection: collection.parse().unwrap(),
+            key: key.parse().unwrap(),
+            seen: Seen::Unread,
+            change: Change::Set { value: value.to_owned(), expires_at_ms: None },
+        };
+        let write_set = WriteSet { writes: vec![write], clears: vec![] };
+        self.commit_kv(APP, write_set, u64::MAX, 0).await.unwrap();
+    }
+
     pub fn value(&self, collection: &str, key: &str) -> Option<String> {
         let id = (APP, collection.parse().unwrap(), key.parse().unwrap());
         self.entries.lock().unwrap().get(&id).map(|entry| entry.value.clone())
+    }
+}
+
+impl MemoryStore {
+    pub async fn commit_kv(
+        &self,
+        app: AppId,
+        write_set: WriteSet,
+        quota_bytes: u64,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
+        // Others get a turn between a run and its commit, as with a database.
+        tokio::task::yield_now().await;
+        self.check()?;
+        let mut entries = self.entries.lock().unwrap();
+        let holds = |write: &Write| {
+            let id = (app, write.collection.clone(), write.key.clone());
+            let live = entries.get(&id).filter(|e| e.expires_at_ms.is_none_or(|at| at > now_ms));
+            match write.seen {
+                Seen::Unread => true,
+                Seen::Absent => live.is_none(),
+                Seen::Version(v) => live.is_some_and(|entry| entry.version == v),
+            }
+        };
+        if !write_set.writes.iter().all(holds) {
+            return Err(StoreError::Conflict);
+        }
+        let mut after = entries.clone();
+        after.retain(|(a, c, _), _| *a != app || !write_set.clears.contains(c));
+        for write in write_set.writes {
+            let id = (app, write.collection, write.key);
+            match write.change {
+                Change::Delete => _ = after.remove(&id),
+                Change::Set { value, expires_at_ms } => {
+                    let mut version = self.version.lock().unwrap();
+                    *version += 1;
+                    after.insert(id, Entry { value, version: *version, expires_at_ms });
+                }
+            }
+        }
+        let used = after.values().map(|entry| entry.value.len() as u64).sum();
+        if used > quota_bytes {
+            return Err(StoreError::QuotaExceeded);
+        }
+        *entries = after;
+        Ok(used)
+    }
+}
+
+#[async_trait]
+impl UnitStore for MemoryStore {
+    async fn commit(
+        &self,
+        app: AppId,
+        write_set: unit::WriteSet,
+        quotas: Quotas,
+        now_ms: u64,
+    ) -> Result<Kept, StoreError> {
+        let kv_bytes = self.commit_kv(app, write_set.kv, quotas.kv_bytes, now_ms).await?;
+        let file_bytes = self.files.apply(app, write_set.files, quotas.file_bytes)?;
+        Ok(Kept { kv_bytes, file_bytes })
     }
 }
 
@@ -103,50 +180,6 @@ impl KvStore for MemoryStore {
         unimplemented!("the executor does not list collections")
     }
 
-    async fn commit(
-        &self,
-        app: AppId,
-        write_set: WriteSet,
-        quota_bytes: u64,
-        now_ms: u64,
-    ) -> Result<u64, StoreError> {
-        // Others get a turn between a run and its commit, as with a database.
-        tokio::task::yield_now().await;
-        self.check()?;
-        let mut entries = self.entries.lock().unwrap();
-        let holds = |write: &Write| {
-            let id = (app, write.collection.clone(), write.key.clone());
-            let live = entries.get(&id).filter(|e| e.expires_at_ms.is_none_or(|at| at > now_ms));
-            match write.seen {
-                Seen::Unread => true,
-                Seen::Absent => live.is_none(),
-                Seen::Version(v) => live.is_some_and(|entry| entry.version == v),
-            }
-        };
-        if !write_set.writes.iter().all(holds) {
-            return Err(StoreError::Conflict);
-        }
-        let mut after = entries.clone();
-        after.retain(|(a, c, _), _| *a != app || !write_set.clears.contains(c));
-        for write in write_set.writes {
-            let id = (app, write.collection, write.key);
-            match write.change {
-                Change::Delete => _ = after.remove(&id),
-                Change::Set { value, expires_at_ms } => {
-                    let mut version = self.version.lock().unwrap();
-                    *version += 1;
-                    after.insert(id, Entry { value, version: *version, expires_at_ms });
-                }
-            }
-        }
-        let used = after.values().map(|entry| entry.value.len() as u64).sum();
-        if used > quota_bytes {
-            return Err(StoreError::QuotaExceeded);
-        }
-        *entries = after;
-        Ok(used)
-    }
-
     async fn usage(&self, app: AppId, now_ms: u64) -> Result<u64, StoreError> {
         let entries = self.entries.lock().unwrap();
         let live = entries.iter().filter(|((of, ..), entry)| {
@@ -196,10 +229,10 @@ impl ExecutionStore for MemoryHistory {
 }
 
 pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-type Script = Box<dyn Fn(Services) -> Running + Send + Sync>;
+type Script = dyn Fn(Services) -> Running + Send + Sync;
 
 /// A sandbox whose only program is a closure.
-pub struct ClosureSandbox(pub Script);
+pub struct ClosureSandbox(Mutex<Arc<Script>>);
 
 #[async_trait]
 impl Sandbox for ClosureSandbox {
@@ -216,7 +249,8 @@ impl Sandbox for ClosureSandbox {
         _: &Limits,
         deadline: Duration,
     ) -> Finished {
-        let outcome = tokio::time::timeout(deadline, (self.0)(services)).await;
+        let script = Arc::clone(&self.0.lock().unwrap());
+        let outcome = tokio::time::timeout(deadline, script(services)).await;
         let usage = Usage { fuel: 10, memory_bytes: 100, host_calls: 1, host_bytes: 1 };
         Finished { outcome: outcome.unwrap_or(Outcome::TimedOut), usage }
     }
@@ -224,25 +258,50 @@ impl Sandbox for ClosureSandbox {
 
 pub struct Setup {
     pub executor: Arc<Executor>,
+    sandbox: Arc<ClosureSandbox>,
     pub store: Arc<MemoryStore>,
+    pub files: Arc<MemoryFiles>,
+    pub http: Arc<MemoryHttp>,
+    pub secrets: Arc<MemorySecrets>,
+    pub vault: Arc<Vault>,
     pub history: Arc<MemoryHistory>,
     pub recorder: Recorder,
     pub clock: Arc<FakeClock>,
 }
 
+impl Setup {
+    /// From here on tasks run this.
+    pub fn replace(&self, script: impl Fn(Services) -> Running + Send + Sync + 'static) {
+        *self.sandbox.0.lock().unwrap() = Arc::new(script);
+    }
+}
+
 /// An executor whose every task runs `script`.
 pub fn setup(script: impl Fn(Services) -> Running + Send + Sync + 'static) -> Setup {
+    let sandbox = Arc::new(ClosureSandbox(Mutex::new(Arc::new(script))));
     let (store, history) = (Arc::new(MemoryStore::default()), Arc::new(MemoryHistory::default()));
+    let (http, secrets) = (Arc::new(MemoryHttp::default()), Arc::new(MemorySecrets::default()));
+    let (files, vault) = (Arc::clone(&store.files), Arc::new(Vault::new(&[7; 32])));
     let clock = Arc::new(FakeClock::default());
     let (recorder, _) = Recorder::start(Arc::clone(&history) as _);
+    let backends = Backends {
+        kv: Arc::clone(&store) as _,
+        files: Arc::clone(&files) as _,
+        contents: Arc::clone(&files) as _,
+        secrets: Arc::clone(&secrets) as _,
+        units: Arc::clone(&store) as _,
+        http: Arc::clone(&http) as _,
+        vault: Arc::clone(&vault),
+    };
     let executor = Executor::new(
-        Arc::new(ClosureSandbox(Box::new(script))),
-        Arc::clone(&store) as _,
+        Arc::clone(&sandbox) as _,
+        backends,
         Arc::clone(&clock) as _,
         recorder.clone(),
         64,
     );
-    Setup { executor: Arc::new(executor), store, history, recorder, clock }
+    let executor = Arc::new(executor);
+    Setup { executor, sandbox, store, files, http, secrets, vault, history, recorder, clock }
 }
 
 pub fn task() -> Task {
@@ -254,6 +313,9 @@ pub fn task() -> Task {
         handler: "index.rhai".parse().unwrap(),
         event: Event::Http(Request::default()),
         limits: Arc::new(Limits::default()),
+        settings: Arc::default(),
+        egress: Arc::from([]),
+        origin: "https://app.example".into(),
         cause: "GET /".to_owned(),
     }
 }

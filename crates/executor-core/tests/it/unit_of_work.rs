@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use picloud_executor_core::unit_of_work::{Quota, UnitOfWork};
+use picloud_executor_core::unit_of_work::{KvUnit, Quota};
 use picloud_shared::kv::{Error, Kv, KvStore, Page, Seen, WriteSet};
 use picloud_shared::{AppId, Budget, Limits};
 
 use crate::support::{APP, MemoryStore};
 
-fn unit(store: &Arc<MemoryStore>, limits: &Limits) -> UnitOfWork {
+fn unit(store: &Arc<MemoryStore>, limits: &Limits) -> KvUnit {
     let quota = Quota { max_bytes: limits.kv_bytes, used_bytes: None };
-    UnitOfWork::new(APP, Arc::clone(store) as _, 1_000, limits, quota)
+    KvUnit::new(APP, Arc::clone(store) as _, 1_000, limits, quota)
 }
 
-async fn commit(store: &MemoryStore, unit: &UnitOfWork) {
-    store.commit(APP, unit.write_set(), u64::MAX, 1_000).await.unwrap();
+async fn commit(store: &MemoryStore, unit: &KvUnit) {
+    store.commit_kv(APP, unit.write_set(), u64::MAX, 1_000).await.unwrap();
 }
 
 async fn with_entries(entries: &[(&str, &str)]) -> Arc<MemoryStore> {
@@ -181,7 +181,7 @@ async fn a_full_app_learns_of_it_when_it_writes_and_may_still_shrink() {
     let store = with_entries(&[("a", "\"0123456789\"")]).await;
     let limits = Limits::default();
     let quota = Quota { max_bytes: 12, used_bytes: Some(12) };
-    let unit = UnitOfWork::new(APP, Arc::clone(&store) as _, 1_000, &limits, quota);
+    let unit = KvUnit::new(APP, Arc::clone(&store) as _, 1_000, &limits, quota);
     let error = unit.set("c", "b", "1".into(), None).await.unwrap_err();
     assert!(matches!(error, Error::QuotaExceeded));
     unit.set("c", "a", "\"9876543210\"".into(), None).await.unwrap();
@@ -197,7 +197,7 @@ async fn an_app_that_was_full_may_write_once_its_entries_have_expired() {
     commit(&store, &first).await;
     let limits = Limits::default();
     let quota = Quota { max_bytes: 12, used_bytes: Some(12) };
-    let later = UnitOfWork::new(APP, Arc::clone(&store) as _, 2_000, &limits, quota);
+    let later = KvUnit::new(APP, Arc::clone(&store) as _, 2_000, &limits, quota);
     later.set("c", "new", "1".into(), None).await.unwrap();
 }
 
@@ -211,7 +211,7 @@ async fn what_was_read_before_a_clear_is_checked_when_it_is_written_after_it() {
     let other = self::unit(&store, &Limits::default());
     other.set("c", "n", "9".into(), None).await.unwrap();
     commit(&store, &other).await;
-    let conflict = store.commit(APP, unit.write_set(), u64::MAX, 1_000).await;
+    let conflict = store.commit_kv(APP, unit.write_set(), u64::MAX, 1_000).await;
     assert!(matches!(conflict, Err(picloud_shared::StoreError::Conflict)), "{conflict:?}");
 }
 
@@ -247,12 +247,12 @@ async fn another_apps_entries_are_not_there() {
     let store = with_entries(&[("a", "1")]).await;
     let limits = Limits::default();
     let quota = Quota { max_bytes: 1 << 20, used_bytes: None };
-    let other = UnitOfWork::new(AppId(2), Arc::clone(&store) as _, 1_000, &limits, quota);
+    let other = KvUnit::new(AppId(2), Arc::clone(&store) as _, 1_000, &limits, quota);
     assert_eq!(other.get("c", "a").await.unwrap(), None);
     assert_eq!(other.list("c", "", None, 10).await.unwrap(), Page::default());
     assert_eq!(other.count("c").await.unwrap(), 0);
     assert!(!other.delete("c", "a").await.unwrap());
     other.clear("c").await.unwrap();
-    store.commit(AppId(2), other.write_set(), u64::MAX, 0).await.unwrap();
+    store.commit_kv(AppId(2), other.write_set(), u64::MAX, 0).await.unwrap();
     assert_eq!(store.value("c", "a").unwrap(), "1");
 }

@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use self::show::Show;
 use super::output::Usage;
 use super::{Global, app_name, folder};
-use crate::config::{ServerConfig, Settings};
+use crate::config::{Network, ServerConfig, Settings};
 use crate::server::{Server, start_logging, stop_signal};
 use crate::watch::Watch;
 
@@ -41,6 +41,10 @@ pub struct DevArgs {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
+    /// A network that the app may reach though it is not public, for a service of your own; may be repeated
+    #[arg(long, env = "PICLOUD_EGRESS_PRIVATE", value_delimiter = ',', value_name = "IP[/BITS]")]
+    egress_private: Vec<Network>,
+
     #[arg(long, env = "PICLOUD_CODE_CACHE_DIR", hide = true)]
     code_cache_dir: Option<PathBuf>,
 }
@@ -64,6 +68,7 @@ pub async fn run(args: DevArgs, global: &Global) -> anyhow::Result<()> {
         listen: args.listen,
         data_dir: state_dir(&path)?,
         code_cache_dir: args.code_cache_dir,
+        egress_private: args.egress_private.into_iter().map(|network| network.0).collect(),
         dev: true,
         ..ServerConfig::new(Settings::default())
     };

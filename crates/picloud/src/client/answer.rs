@@ -46,6 +46,13 @@ pub struct Deployed {
     pub warnings: Vec<String>,
 }
 
+/// A secret without its value.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Secret {
+    pub name: String,
+    pub updated_at_ms: u64,
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Route {
     /// Empty for every method.

@@ -8,6 +8,7 @@ mod kv;
 mod logs;
 mod releases;
 mod scripts;
+mod secrets;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub(super) fn router(node: Arc<Node>) -> Router<Arc<Node>> {
         .merge(executions::router())
         .merge(logs::router())
         .merge(kv::router())
+        .merge(secrets::router())
         .merge(invoke::router())
         .fallback(async || Problem::not_found("the API has no such path"))
         .method_not_allowed_fallback(async || {

@@ -1,5 +1,6 @@
 //! Requests for apps: route, run, answer.
 
+mod files;
 mod request;
 mod response;
 
@@ -37,6 +38,9 @@ pub(super) async fn answer(
         Err(problem) => return problem.into(),
     };
     let (parts, incoming) = request.into_parts();
+    if let Some(file) = parts.uri.path().strip_prefix(files::PREFIX) {
+        return files::answer(node, app.app.id, file, &parts).await;
+    }
     let (handler, params) = match app.release.routes.find(parts.method.as_str(), parts.uri.path()) {
         Match::Script { handler, params } => (handler, params),
         Match::Static(file) => {
@@ -119,6 +123,9 @@ pub(super) async fn execute(
         release: app.release.number,
         program: Arc::clone(program),
         handler: handler.clone(),
+        settings: Arc::clone(&app.release.settings),
+        egress: Arc::clone(&app.release.egress),
+        origin: origin(&request.url).into(),
         cause: format!("{} {}", request.method, truncated(&request.path)),
         event: Event::Http(request),
         limits: Arc::clone(&app.limits),
@@ -131,6 +138,13 @@ pub(super) async fn execute(
         Problem::new(status, code, refused.to_string())
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     })
+}
+
+/// The scheme, host and port of a URL.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    let end = url.get(host..).and_then(|rest| rest.find(['/', '?'])).map(|end| host + end);
+    url.get(..end.unwrap_or(url.len())).unwrap_or(url)
 }
 
 /// A path as the record has it.

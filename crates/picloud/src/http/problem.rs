@@ -95,11 +95,14 @@ impl IntoResponse for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let status = match &error {
-            Error::AppNotFound(_) | Error::ReleaseNotFound(_) | Error::FileNotFound(_) => 404,
-            Error::InvalidPath { .. } | Error::InvalidArchive(_) => 400,
+            Error::AppNotFound(_)
+            | Error::ReleaseNotFound(_)
+            | Error::FileNotFound(_)
+            | Error::SecretNotFound(_) => 404,
+            Error::InvalidPath { .. } | Error::InvalidArchive(_) | Error::InvalidSecret => 400,
             Error::ReleaseTooLarge { .. } | Error::TooManyFiles { .. } => 413,
             Error::Rejected(_) => 422,
-            Error::Conflict => 409,
+            Error::Conflict | Error::TooManySecrets { .. } => 409,
             Error::QuotaExceeded => 507,
             Error::Unavailable(source) => {
                 let source = source as &dyn std::error::Error;

@@ -57,7 +57,7 @@ fn status(status: StatusCode, body: Body) -> Response<Body> {
     response
 }
 
-fn matches(headers: &HeaderMap, name: header::HeaderName, etag: &str) -> bool {
+pub(super) fn matches(headers: &HeaderMap, name: header::HeaderName, etag: &str) -> bool {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(|value| {
         value
             .split(',')
@@ -97,7 +97,7 @@ fn with_range(contents: Bytes, headers: &HeaderMap, etag: &str) -> Response<Body
 
 /// First and last byte of `0-9`, `5-` or `-3`; `Err` where there is no such
 /// part, `None` where it is not a range at all.
-fn parse_range(range: &str, whole: u64) -> Option<Result<(u64, u64), ()>> {
+pub(super) fn parse_range(range: &str, whole: u64) -> Option<Result<(u64, u64), ()>> {
     let (start, end) = range.trim().split_once('-')?;
     let number = |text: &str| text.parse::<u64>().ok();
     let (start, end) = match (start, end) {

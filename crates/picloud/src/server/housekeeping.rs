@@ -1,7 +1,10 @@
 //! What nobody waits for: removing what has expired.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+use picloud_shared::{App, AppId, BlobHash, StoreError};
 
 use crate::node::Node;
 
@@ -10,6 +13,9 @@ use crate::node::Node;
 const INTERVAL: Duration = Duration::from_hours(1);
 /// Executions and their logs are kept for this long.
 const HISTORY_MS: u64 = 7 * 24 * 3600 * 1000;
+/// Contents that nothing refers to are removed when they are this old: younger
+/// ones may be about to be committed.
+const LEFTOVER_MS: u64 = 3600 * 1000;
 /// Rows removed in one transaction, so that nobody waits long behind it.
 const BATCH: u32 = 1_000;
 
@@ -23,10 +29,37 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
-async fn round(node: &Node) -> Result<(), picloud_shared::StoreError> {
+async fn round(node: &Node) -> Result<(), StoreError> {
     let now_ms = node.clock.now_ms();
     while node.stores.kv.purge_expired(now_ms, BATCH).await?.is_some_and(|next| next <= now_ms) {}
     let before_ms = now_ms.saturating_sub(HISTORY_MS);
     while node.stores.executions.prune(before_ms, BATCH).await? > 0 {}
+    remove_unreferenced_contents(node, now_ms.saturating_sub(LEFTOVER_MS)).await
+}
+
+/// Removes contents of files that a process which was killed has left behind.
+async fn remove_unreferenced_contents(node: &Node, before_ms: u64) -> Result<(), StoreError> {
+    let mut apps = Vec::new();
+    loop {
+        let last = apps.last().map(|app: &App| app.slug.clone());
+        let page = node.stores.apps.list(last.as_ref(), BATCH).await?;
+        let is_last = page.len() < BATCH as usize;
+        apps.extend(page);
+        if is_last {
+            break;
+        }
+    }
+    let alive: HashSet<AppId> = apps.iter().map(|app| app.id).collect();
+    for app in node.contents.apps().await? {
+        if !alive.contains(&app) {
+            node.contents.remove_app(app).await?;
+            continue;
+        }
+        let mut old = node.contents.older_than(app, before_ms).await?;
+        let referenced = node.stores.files.referenced(app, &old).await?;
+        let referenced: HashSet<BlobHash> = referenced.into_iter().collect();
+        old.retain(|hash| !referenced.contains(hash));
+        node.contents.remove(app, &old).await?;
+    }
     Ok(())
 }

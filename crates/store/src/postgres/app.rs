@@ -20,6 +20,8 @@ impl AppStore for PostgresAppStore {
                 RETURNING id, slug, created_at_ms, active_release, limits::text
             ), counted AS (
                 INSERT INTO kv_usage (app_id, bytes) SELECT id, 0 FROM made
+            ), files_counted AS (
+                INSERT INTO files_usage (app_id, bytes) SELECT id, 0 FROM made
             )
             SELECT * FROM made",
         )

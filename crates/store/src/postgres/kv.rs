@@ -1,10 +1,10 @@
 //! KV on PostgreSQL.
 
 use async_trait::async_trait;
-use picloud_shared::kv::{Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, WriteSet};
+use picloud_shared::kv::{Collection, Entry, Key, KvStore, Listed, Range};
 use picloud_shared::{AppId, StoreError};
 
-use super::{PostgresDatabase, Retries, state};
+use super::{PostgresDatabase, Retries};
 use crate::bounds::Bounds;
 use crate::convert::{corrupt, failed, signed, unsigned};
 use crate::entry::{entry, listed};
@@ -117,44 +117,6 @@ impl KvStore for PostgresKvStore {
             .collect()
     }
 
-    async fn commit(
-        &self,
-        app: AppId,
-        write_set: WriteSet,
-        quota_bytes: u64,
-        now_ms: u64,
-    ) -> Result<u64, StoreError> {
-        let clears: Vec<_> = write_set.clears.iter().map(Collection::as_str).collect();
-        let writes = Writes::of(&write_set);
-        let mut retries = Retries::default();
-        let usage = loop {
-            let usage = sqlx::query_scalar("SELECT kv_commit($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-                .bind(app.0)
-                .bind(&clears)
-                .bind(&writes.collections)
-                .bind(&writes.keys)
-                .bind(&writes.seen)
-                .bind(&writes.values)
-                .bind(&writes.expires_at_ms)
-                .bind(signed(quota_bytes))
-                .bind(signed(now_ms))
-                .fetch_one(&self.0.pool)
-                .await;
-            match usage {
-                Err(error) if retries.again(&error) => {}
-                usage => break usage,
-            }
-        };
-        match usage {
-            Ok(usage) => unsigned("an app's usage", usage),
-            Err(error) => Err(match state(&error) {
-                "PC001" => StoreError::Conflict,
-                "PC002" => StoreError::QuotaExceeded,
-                _ => failed(error),
-            }),
-        }
-    }
-
     async fn usage(&self, app: AppId, now_ms: u64) -> Result<u64, StoreError> {
         // The counter has rows that nobody has removed yet.
         let bytes: Option<i64> = sqlx::query_scalar(
@@ -191,39 +153,5 @@ impl KvStore for PostgresKvStore {
             .await
             .map_err(failed)?;
         next.map(|at| unsigned("a time", at)).transpose()
-    }
-}
-
-/// A write-set's writes as the arrays that `kv_commit` takes.
-#[derive(Default)]
-struct Writes<'a> {
-    collections: Vec<&'a str>,
-    keys: Vec<&'a str>,
-    /// `None` for unread, 0 for absent.
-    seen: Vec<Option<i64>>,
-    /// `None` deletes.
-    values: Vec<Option<&'a str>>,
-    expires_at_ms: Vec<Option<i64>>,
-}
-
-impl<'a> Writes<'a> {
-    fn of(write_set: &'a WriteSet) -> Self {
-        let mut writes = Self::default();
-        for write in &write_set.writes {
-            writes.collections.push(write.collection.as_str());
-            writes.keys.push(write.key.as_str());
-            writes.seen.push(match write.seen {
-                Seen::Unread => None,
-                Seen::Absent => Some(0),
-                Seen::Version(version) => Some(version),
-            });
-            let (value, expires_at_ms) = match &write.change {
-                Change::Set { value, expires_at_ms } => (Some(value.as_str()), *expires_at_ms),
-                Change::Delete => (None, None),
-            };
-            writes.values.push(value);
-            writes.expires_at_ms.push(expires_at_ms.map(signed));
-        }
-        writes
     }
 }

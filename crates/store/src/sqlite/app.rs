@@ -93,11 +93,14 @@ async fn create(
     .await
     .map_err(failed)?;
     let created = row.into_iter().next().map(app).ok_or(StoreError::Conflict)??;
-    sqlx::query("INSERT INTO kv_usage (app_id, bytes) VALUES (?1, 0)")
-        .bind(created.id.0)
-        .execute(connection)
-        .await
-        .map_err(failed)?;
+    sqlx::query(
+        "INSERT INTO kv_usage (app_id, bytes) VALUES (?1, 0);
+         INSERT INTO files_usage (app_id, bytes) VALUES (?1, 0)",
+    )
+    .bind(created.id.0)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
     Ok(created)
 }
 

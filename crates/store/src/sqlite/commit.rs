@@ -139,6 +139,15 @@ async fn write(
     Ok(plan.answers.into_iter().map(answer).collect())
 }
 
+/// Applies one member within a transaction of the caller's.
+pub(super) async fn alone(
+    connection: &mut SqliteConnection,
+    member: &Member,
+) -> Result<u64, StoreError> {
+    let answers = write(connection, std::slice::from_ref(member)).await?;
+    answers.into_iter().next().unwrap_or(Err(StoreError::Conflict))
+}
+
 /// Reads what the batch is judged against. Lists go in as one JSON array, so
 /// that a statement is the same for any number of entries.
 async fn load<'a>(

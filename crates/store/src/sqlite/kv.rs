@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use picloud_shared::kv::{Collection, Entry, Key, KvStore, Listed, Range, WriteSet};
+use picloud_shared::kv::{Collection, Entry, Key, KvStore, Listed, Range};
 use picloud_shared::{AppId, StoreError};
 use sqlx::SqliteConnection;
 
 use super::SqliteDatabase;
 use super::commit::lower_usage;
-use super::plan::Member;
 use crate::bounds::Bounds;
 use crate::convert::{corrupt, failed, signed, unsigned};
 use crate::entry::{entry, listed};
@@ -105,16 +104,6 @@ impl KvStore for SqliteKvStore {
                 Ok((name, unsigned("a count", count)?))
             })
             .collect()
-    }
-
-    async fn commit(
-        &self,
-        app: AppId,
-        write_set: WriteSet,
-        quota_bytes: u64,
-        now_ms: u64,
-    ) -> Result<u64, StoreError> {
-        self.0.committer.commit(Member { app, write_set, quota_bytes, now_ms }).await
     }
 
     async fn usage(&self, app: AppId, now_ms: u64) -> Result<u64, StoreError> {

@@ -3,8 +3,10 @@
 
 mod app;
 mod execution;
+mod files;
 mod kv;
 mod kv_concurrency;
 mod kv_keys;
 mod release;
+mod secrets;
 mod stores;

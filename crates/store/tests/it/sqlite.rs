@@ -12,7 +12,8 @@ use sqlx::{ConnectOptions as _, SqliteConnection};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    NOW, app, assert_unavailable, commit, execution, keys, line, on_sqlite, put, set, value,
+    NOW, app, assert_unavailable, commit, commit_kv, execution, keys, line, on_sqlite, put, set,
+    value,
 };
 
 async fn connect(file: &Path) -> SqliteConnection {
@@ -189,12 +190,12 @@ async fn full_disk(stores: &Stores) {
     // Whole batches fail, and each member is told.
     let mut tasks = JoinSet::new();
     for n in 0..40 {
-        let (kv, large) = (stores.kv.clone(), large.clone());
+        let (stores, large) = (stores.clone(), large.clone());
         tasks.spawn(async move {
             let write = set("c", &format!("lost{n}"), Seen::Absent, &large);
             let writes = vec![write];
             let write_set = picloud_shared::kv::WriteSet { clears: vec![], writes };
-            kv.commit(app, write_set, u64::MAX, NOW).await
+            commit_kv(&stores, app, write_set, u64::MAX, NOW).await
         });
     }
     tasks.join_all().await.into_iter().for_each(assert_unavailable);

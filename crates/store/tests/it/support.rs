@@ -1,6 +1,7 @@
 //! What the cases share: databases to run on and short ways to say things.
 
 use picloud_shared::kv::{Change, Entry, Range, Seen, Write, WriteSet};
+use picloud_shared::unit::Quotas;
 use picloud_shared::{
     App, AppId, Execution, ExecutionId, Level, LogLine, ReleaseNumber, StoreError, Usage,
 };
@@ -113,7 +114,19 @@ pub async fn commit(
     writes: impl IntoIterator<Item = Write>,
 ) -> Result<u64, StoreError> {
     let write_set = WriteSet { clears: vec![], writes: writes.into_iter().collect() };
-    stores.kv.commit(app, write_set, PLENTY, NOW).await
+    commit_kv(stores, app, write_set, PLENTY, NOW).await
+}
+
+/// Commits what is KV's alone.
+pub async fn commit_kv(
+    stores: &Stores,
+    app: AppId,
+    write_set: WriteSet,
+    kv_bytes: u64,
+    now_ms: u64,
+) -> Result<u64, StoreError> {
+    let quotas = Quotas { kv_bytes, file_bytes: 0 };
+    Ok(stores.units.commit(app, write_set.into(), quotas, now_ms).await?.kv_bytes)
 }
 
 pub async fn put(stores: &Stores, app: AppId, collection: &str, key: &str, value: &str) {

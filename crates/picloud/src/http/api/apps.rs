@@ -98,6 +98,11 @@ async fn delete(
         let id = node.manager.app(&app).await?.id;
         node.manager.delete_app(&app).await?;
         node.executor.forget(id);
+        if let Err(error) = node.contents.remove_app(id).await {
+            // The app is gone; what it had takes space until the next clean-up.
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "a deleted app's files were not removed");
+        }
         Ok(())
     });
     deleted.await?;

@@ -8,8 +8,9 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
-use picloud_executor_core::unit_of_work::{Quota, UnitOfWork};
+use picloud_executor_core::unit_of_work::{KvUnit, Quota};
 use picloud_shared::kv::{self, Collection, Key, Kv, Range};
+use picloud_shared::unit::Quotas;
 use picloud_shared::{App, Limits, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -120,7 +121,7 @@ async fn set(
     let value = String::from_utf8(value.into())
         .map_err(|_| Problem::bad_request("invalid_value", "the value is not UTF-8"))?;
     for _ in 0..ATTEMPTS {
-        let unit = unit_of_work(&node, &app);
+        let unit = kv_unit(&node, &app);
         unit.set(&collection, &key, value.clone(), query.ttl).await.map_err(problem)?;
         if commit(&node, &app, &unit).await? {
             return Ok(StatusCode::NO_CONTENT);
@@ -135,7 +136,7 @@ async fn delete(
 ) -> Result<StatusCode, Problem> {
     let app = node.manager.app(&slug(&app)?).await?;
     for _ in 0..ATTEMPTS {
-        let unit = unit_of_work(&node, &app);
+        let unit = kv_unit(&node, &app);
         if !unit.delete(&collection, &key).await.map_err(problem)? {
             return Err(Problem::not_found("there is no such entry"));
         }
@@ -146,18 +147,19 @@ async fn delete(
     Err(StoreError::Conflict.into())
 }
 
-fn unit_of_work(node: &Node, app: &App) -> UnitOfWork {
+fn kv_unit(node: &Node, app: &App) -> KvUnit {
     let limits = Limits::default().with(&app.limits);
     let quota = Quota { max_bytes: limits.kv_bytes, used_bytes: None };
     let store = Arc::clone(&node.stores.kv);
-    UnitOfWork::new(app.id, store, node.clock.now_ms(), &limits, quota)
+    KvUnit::new(app.id, store, node.clock.now_ms(), &limits, quota)
 }
 
 /// Whether it is committed; not if others changed the same things meanwhile.
-async fn commit(node: &Node, app: &App, unit: &UnitOfWork) -> Result<bool, Problem> {
-    let kv_bytes = Limits::default().with(&app.limits).kv_bytes;
+async fn commit(node: &Node, app: &App, unit: &KvUnit) -> Result<bool, Problem> {
+    let limits = Limits::default().with(&app.limits);
+    let quotas = Quotas { kv_bytes: limits.kv_bytes, file_bytes: limits.file_bytes };
     let now_ms = node.clock.now_ms();
-    match node.stores.kv.commit(app.id, unit.write_set(), kv_bytes, now_ms).await {
+    match node.stores.units.commit(app.id, unit.write_set().into(), quotas, now_ms).await {
         Ok(_) => Ok(true),
         Err(StoreError::Conflict) => Ok(false),
         Err(error) => Err(error.into()),

@@ -6,8 +6,8 @@ use picloud_store::Stores;
 use serde_json::Value;
 
 use crate::support::{
-    NOW, PLENTY, app, assert_conflict, commit, delete, entry, keys, on_both, put, set, set_until,
-    two_apps, value,
+    NOW, PLENTY, app, assert_conflict, commit, commit_kv, delete, entry, keys, on_both, put, set,
+    set_until, two_apps, value,
 };
 
 on_both![
@@ -155,7 +155,7 @@ async fn a_write_set_lands_wholly_or_not_at_all(stores: &Stores) {
             set("z", "new", Seen::Absent, "1"),
         ],
     );
-    assert_conflict(stores.kv.commit(app, refused, PLENTY, NOW).await);
+    assert_conflict(commit_kv(stores, app, refused, PLENTY, NOW).await);
     assert_eq!(value(stores, app, "c", "k").await.as_deref(), Some("1"));
     assert_eq!(value(stores, app, "a", "new").await, None);
     assert_eq!(value(stores, app, "z", "new").await, None);
@@ -205,10 +205,10 @@ async fn an_expired_entry_is_absent_and_has_no_version(stores: &Stores) {
     commit(stores, app, [expiring]).await.unwrap();
     let version = entry(stores, app, "c", "k").await.unwrap().version;
     let write = |seen| clear(&[], vec![set("c", "k", seen, "2")]);
-    let seen = stores.kv.commit(app, write(Seen::Version(version)), PLENTY, NOW + 10).await;
+    let seen = commit_kv(stores, app, write(Seen::Version(version)), PLENTY, NOW + 10).await;
     assert_conflict(seen);
-    assert_conflict(stores.kv.commit(app, write(Seen::Absent), PLENTY, NOW + 9).await);
-    stores.kv.commit(app, write(Seen::Absent), PLENTY, NOW + 10).await.unwrap();
+    assert_conflict(commit_kv(stores, app, write(Seen::Absent), PLENTY, NOW + 9).await);
+    commit_kv(stores, app, write(Seen::Absent), PLENTY, NOW + 10).await.unwrap();
     let found = entry(stores, app, "c", "k").await.unwrap();
     assert_eq!((found.value.as_str(), found.expires_at_ms), ("2", None), "the TTL is gone too");
     assert_eq!(stores.kv.usage(app, 0).await.unwrap(), 3);
@@ -251,7 +251,7 @@ async fn usage_is_the_bytes_of_what_is_there(stores: &Stores) {
 async fn the_quota_binds_only_what_grows(stores: &Stores) {
     let app = app(stores, "alice").await.id;
     let with_quota =
-        async |quota, writes: Vec<_>| stores.kv.commit(app, clear(&[], writes), quota, NOW).await;
+        async |quota, writes: Vec<_>| commit_kv(stores, app, clear(&[], writes), quota, NOW).await;
     let full = || set("c", "a", Seen::Unread, "12345678");
     assert_eq!(with_quota(10, vec![full()]).await.unwrap(), 10);
     let refused = with_quota(10, vec![set("c", "b", Seen::Absent, "1")]).await;
@@ -278,9 +278,9 @@ async fn expired_entries_take_no_quota(stores: &Stores) {
         commit(stores, app, [expiring]).await.unwrap();
     }
     let write = || clear(&[], vec![set("c", "new", Seen::Absent, "12345")]);
-    let early = stores.kv.commit(alice, write(), 10, NOW).await;
+    let early = commit_kv(stores, alice, write(), 10, NOW).await;
     assert!(matches!(early, Err(StoreError::QuotaExceeded)), "{early:?}");
-    assert_eq!(stores.kv.commit(alice, write(), 10, NOW + 1).await.unwrap(), 9);
+    assert_eq!(commit_kv(stores, alice, write(), 10, NOW + 1).await.unwrap(), 9);
     assert_eq!(stores.kv.usage(alice, 0).await.unwrap(), 9);
     assert_eq!(stores.kv.usage(bob, 0).await.unwrap(), 9, "bob's row is still there");
     assert_eq!(stores.kv.purge_expired(NOW + 1, 9).await.unwrap(), None);
@@ -294,12 +294,12 @@ async fn clears_come_before_writes(stores: &Stores) {
     }
     put(stores, app, "d", "k", "1").await;
     let write_set = clear(&["c", "none"], vec![set("c", "b", Seen::Unread, "22")]);
-    assert_eq!(stores.kv.commit(app, write_set, PLENTY, NOW).await.unwrap(), 4 + 3);
+    assert_eq!(commit_kv(stores, app, write_set, PLENTY, NOW).await.unwrap(), 4 + 3);
     assert_eq!(keys(stores, app, "c", "", None).await, ["b"]);
     assert_eq!(value(stores, app, "c", "b").await.as_deref(), Some("22"));
     assert_eq!(value(stores, app, "d", "k").await.as_deref(), Some("1"));
     let write_set = clear(&["c", "d"], vec![delete("d", "k", Seen::Unread)]);
-    assert_eq!(stores.kv.commit(app, write_set, PLENTY, NOW).await.unwrap(), 0);
+    assert_eq!(commit_kv(stores, app, write_set, PLENTY, NOW).await.unwrap(), 0);
     assert!(stores.kv.collections(app, NOW).await.unwrap().is_empty());
 }
 
@@ -307,15 +307,15 @@ async fn what_was_seen_was_seen_before_the_clears(stores: &Stores) {
     let app = app(stores, "alice").await.id;
     put(stores, app, "c", "k", "1").await;
     let absent = clear(&["c"], vec![set("c", "k", Seen::Absent, "2")]);
-    assert_conflict(stores.kv.commit(app, absent, PLENTY, NOW).await);
+    assert_conflict(commit_kv(stores, app, absent, PLENTY, NOW).await);
     let version = entry(stores, app, "c", "k").await.unwrap().version;
     let stale = clear(&["c"], vec![set("c", "k", Seen::Version(version + 1), "2")]);
-    assert_conflict(stores.kv.commit(app, stale, PLENTY, NOW).await);
+    assert_conflict(commit_kv(stores, app, stale, PLENTY, NOW).await);
     let seen = clear(
         &["c"],
         vec![set("c", "k", Seen::Version(version), "2"), set("c", "n", Seen::Absent, "3")],
     );
-    assert_eq!(stores.kv.commit(app, seen, PLENTY, NOW).await.unwrap(), 6);
+    assert_eq!(commit_kv(stores, app, seen, PLENTY, NOW).await.unwrap(), 6);
     assert_eq!(value(stores, app, "c", "k").await.as_deref(), Some("2"));
 }
 
@@ -326,7 +326,7 @@ async fn a_cleared_collection_is_the_apps_own_and_no_other(stores: &Stores) {
             put(stores, app, collection, "k", "1").await;
         }
     }
-    stores.kv.commit(alice, clear(&["c"], vec![]), PLENTY, NOW).await.unwrap();
+    commit_kv(stores, alice, clear(&["c"], vec![]), PLENTY, NOW).await.unwrap();
     let names = async |app| {
         let collections = stores.kv.collections(app, NOW).await.unwrap();
         collections.into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()

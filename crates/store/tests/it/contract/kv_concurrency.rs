@@ -1,15 +1,13 @@
 //! KV: many writers at the same time.
 
-use std::sync::Arc;
-
 use futures_util::FutureExt as _;
-use picloud_shared::kv::{KvStore, Seen, WriteSet};
+use picloud_shared::kv::{Seen, WriteSet};
 use picloud_shared::{AppId, StoreError};
 use picloud_store::Stores;
 use tokio::task::JoinSet;
 
 use crate::support::{
-    NOW, PLENTY, app, commit, entry, on_both, put, set, set_until, two_apps, value,
+    NOW, PLENTY, app, commit, commit_kv, entry, on_both, put, set, set_until, two_apps, value,
 };
 
 on_both![
@@ -38,8 +36,8 @@ async fn race(
 ) -> Vec<Result<u64, StoreError>> {
     let mut tasks = JoinSet::new();
     for (n, write_set) in write_sets.into_iter().enumerate() {
-        let kv = stores.kv.clone();
-        tasks.spawn(async move { (n, kv.commit(app, write_set, PLENTY, NOW).await) });
+        let stores = stores.clone();
+        tasks.spawn(async move { (n, commit_kv(&stores, app, write_set, PLENTY, NOW).await) });
     }
     let mut answers = tasks.join_all().await;
     answers.sort_by_key(|(n, _)| *n);
@@ -81,15 +79,15 @@ async fn of_two_makers_of_an_entry_exactly_one_wins(stores: &Stores) {
     }
 }
 
-async fn increment(kv: Arc<dyn KvStore>, app: AppId) {
+async fn increment(stores: Stores, app: AppId) {
     let (collection, key) = ("c".parse().unwrap(), "n".parse().unwrap());
     loop {
-        let (seen, next) = match kv.get(app, &collection, &key, NOW).await.unwrap() {
+        let (seen, next) = match stores.kv.get(app, &collection, &key, NOW).await.unwrap() {
             None => (Seen::Absent, 1),
             Some(entry) => (Seen::Version(entry.version), entry.value.parse::<u32>().unwrap() + 1),
         };
         let write_set = one(set("c", "n", seen, &next.to_string()));
-        match kv.commit(app, write_set, PLENTY, NOW).await {
+        match commit_kv(&stores, app, write_set, PLENTY, NOW).await {
             Ok(_) => return,
             Err(StoreError::Conflict) => {}
             Err(error) => panic!("{error:?}"),
@@ -99,7 +97,7 @@ async fn increment(kv: Arc<dyn KvStore>, app: AppId) {
 
 async fn two_hundred_increments_end_at_two_hundred(stores: &Stores) {
     let app = app(stores, "alice").await.id;
-    let tasks: JoinSet<()> = (0..200).map(|_| increment(stores.kv.clone(), app)).collect();
+    let tasks: JoinSet<()> = (0..200).map(|_| increment(stores.clone(), app)).collect();
     tasks.join_all().await;
     assert_eq!(value(stores, app, "c", "n").await.as_deref(), Some("200"));
 }
@@ -165,21 +163,21 @@ async fn usage_stays_right_whatever_happens_at_once(stores: &Stores) {
     let (alice, bob) = two_apps(stores).await;
     let mut tasks = JoinSet::new();
     for n in 0_usize..120 {
-        let kv = stores.kv.clone();
+        let stores = stores.clone();
         tasks.spawn(async move {
             let app = if n.is_multiple_of(2) { alice } else { bob };
             let key = format!("k{}", n % 7);
             let until = n.is_multiple_of(5).then_some(NOW + 1);
             let value = "1".repeat(n % 11 + 1);
             match n % 6 {
-                0 => drop(kv.purge_expired(NOW + 1, 3).await.unwrap()),
+                0 => drop(stores.kv.purge_expired(NOW + 1, 3).await.unwrap()),
                 1 => {
                     let write = crate::support::delete("c", &key, Seen::Unread);
-                    kv.commit(app, one(write), PLENTY, NOW).await.unwrap();
+                    commit_kv(&stores, app, one(write), PLENTY, NOW).await.unwrap();
                 }
                 _ => {
                     let write = set_until("c", &key, Seen::Unread, &value, until);
-                    kv.commit(app, one(write), PLENTY, NOW).await.unwrap();
+                    commit_kv(&stores, app, one(write), PLENTY, NOW).await.unwrap();
                 }
             }
         });
@@ -194,10 +192,10 @@ async fn the_quota_holds_against_many_writers(stores: &Stores) {
     let app = app(stores, "alice").await.id;
     let mut tasks = JoinSet::new();
     for n in 10..50 {
-        let kv = stores.kv.clone();
+        let stores = stores.clone();
         // 4 bytes each, and room for five of them.
         let write_set = one(set("c", &n.to_string(), Seen::Absent, "1"));
-        tasks.spawn(async move { kv.commit(app, write_set, 20, NOW).await });
+        tasks.spawn(async move { commit_kv(&stores, app, write_set, 20, NOW).await });
     }
     let answers = tasks.join_all().await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
@@ -227,10 +225,10 @@ async fn a_caller_who_leaves_disturbs_nobody(stores: &Stores) {
     let app = app(stores, "alice").await.id;
     let mut tasks = JoinSet::new();
     for n in 0..100 {
-        let kv = stores.kv.clone();
+        let stores = stores.clone();
         tasks.spawn(async move {
             let write = || one(set("c", &format!("k{n}"), Seen::Unread, "1"));
-            let commit = kv.commit(app, write(), PLENTY, NOW);
+            let commit = commit_kv(&stores, app, write(), PLENTY, NOW);
             if n % 2 == 0 {
                 // Polled once, so it is on its way, and dropped.
                 drop(commit.now_or_never());
@@ -262,18 +260,18 @@ async fn deleting_an_app_in_use_is_safe(stores: &Stores) {
     let (alice, bob) = two_apps(stores).await;
     let mut tasks = JoinSet::new();
     for n in 0..40 {
-        let kv = stores.kv.clone();
+        let stores = stores.clone();
         tasks.spawn(async move {
             for round in 0..5 {
                 let keys = [format!("k{}", n + round), format!("k{n}")];
                 let writes =
                     keys.iter().take(1 + n % 2).map(|key| set("c", key, Seen::Unread, "1"));
                 let write_set = WriteSet { clears: vec![], writes: writes.collect() };
-                match kv.commit(alice, write_set, PLENTY, NOW).await {
+                match commit_kv(&stores, alice, write_set, PLENTY, NOW).await {
                     Ok(_) | Err(StoreError::Conflict) => {}
                     Err(error) => panic!("{error:?}"),
                 }
-                kv.commit(bob, one(set("c", &keys[1], Seen::Unread, "1")), PLENTY, NOW)
+                commit_kv(&stores, bob, one(set("c", &keys[1], Seen::Unread, "1")), PLENTY, NOW)
                     .await
                     .unwrap();
             }

@@ -1,0 +1,138 @@
+//! Units of work on PostgreSQL.
+
+use async_trait::async_trait;
+use picloud_shared::kv::{self, Collection, Seen};
+use picloud_shared::unit::{Kept, Quotas, UnitStore, WriteSet};
+use picloud_shared::{AppId, StoreError, files};
+
+use super::{PostgresDatabase, Retries, state};
+use crate::convert::{failed, signed, unsigned};
+
+pub(crate) struct PostgresUnitStore(pub(crate) PostgresDatabase);
+
+/// One round trip, and one transaction, for all services.
+const COMMIT: &str = "SELECT kv_commit($1, $2, $3, $4, $5, $6, $7, $8, $9),
+    files_commit($1, $10, $11, $12, $13, $14, $15, $16, $17)";
+
+#[async_trait]
+impl UnitStore for PostgresUnitStore {
+    async fn commit(
+        &self,
+        app: AppId,
+        write_set: WriteSet,
+        quotas: Quotas,
+        now_ms: u64,
+    ) -> Result<Kept, StoreError> {
+        let clears: Vec<_> = write_set.kv.clears.iter().map(Collection::as_str).collect();
+        let kv = KvArrays::of(&write_set.kv);
+        let files = FileArrays::of(&write_set.files);
+        let mut retries = Retries::default();
+        let kept = loop {
+            let kept = sqlx::query_as(COMMIT)
+                .bind(app.0)
+                .bind(&clears)
+                .bind(&kv.collections)
+                .bind(&kv.keys)
+                .bind(&kv.seen)
+                .bind(&kv.values)
+                .bind(&kv.expires_at_ms)
+                .bind(signed(quotas.kv_bytes))
+                .bind(signed(now_ms))
+                .bind(&files.buckets)
+                .bind(&files.paths)
+                .bind(&files.seen)
+                .bind(&files.hashes)
+                .bind(&files.bytes)
+                .bind(&files.content_types)
+                .bind(&files.modified_ms)
+                .bind(signed(quotas.file_bytes))
+                .fetch_one(&self.0.pool)
+                .await;
+            match kept {
+                Err(error) if retries.again(&error) => {}
+                kept => break kept,
+            }
+        };
+        let (kv_bytes, file_bytes): (i64, Option<i64>) =
+            kept.map_err(|error| match state(&error) {
+                "PC001" => StoreError::Conflict,
+                "PC002" => StoreError::QuotaExceeded,
+                _ => failed(error),
+            })?;
+        Ok(Kept {
+            kv_bytes: unsigned("an app's usage", kv_bytes)?,
+            file_bytes: file_bytes.map(|bytes| unsigned("an app's usage", bytes)).transpose()?,
+        })
+    }
+}
+
+/// What was seen, as the functions take it: NULL for unread, 0 for absent.
+fn seen(seen: Seen) -> Option<i64> {
+    match seen {
+        Seen::Unread => None,
+        Seen::Absent => Some(0),
+        Seen::Version(version) => Some(version),
+    }
+}
+
+/// A write-set's writes as the arrays that `kv_commit` takes.
+#[derive(Default)]
+struct KvArrays<'a> {
+    collections: Vec<&'a str>,
+    keys: Vec<&'a str>,
+    seen: Vec<Option<i64>>,
+    /// `None` deletes.
+    values: Vec<Option<&'a str>>,
+    expires_at_ms: Vec<Option<i64>>,
+}
+
+impl<'a> KvArrays<'a> {
+    fn of(write_set: &'a kv::WriteSet) -> Self {
+        let mut writes = Self::default();
+        for write in &write_set.writes {
+            writes.collections.push(write.collection.as_str());
+            writes.keys.push(write.key.as_str());
+            writes.seen.push(seen(write.seen));
+            let (value, expires_at_ms) = match &write.change {
+                kv::Change::Set { value, expires_at_ms } => (Some(value.as_str()), *expires_at_ms),
+                kv::Change::Delete => (None, None),
+            };
+            writes.values.push(value);
+            writes.expires_at_ms.push(expires_at_ms.map(signed));
+        }
+        writes
+    }
+}
+
+/// A write-set's files as the arrays that `files_commit` takes.
+#[derive(Default)]
+struct FileArrays<'a> {
+    buckets: Vec<&'a str>,
+    paths: Vec<&'a str>,
+    seen: Vec<Option<i64>>,
+    /// `None` deletes.
+    hashes: Vec<Option<&'a [u8]>>,
+    bytes: Vec<Option<i64>>,
+    content_types: Vec<Option<&'a str>>,
+    modified_ms: Vec<Option<i64>>,
+}
+
+impl<'a> FileArrays<'a> {
+    fn of(writes: &'a [files::Write]) -> Self {
+        let mut arrays = Self::default();
+        for write in writes {
+            arrays.buckets.push(write.bucket.as_str());
+            arrays.paths.push(write.path.as_str());
+            arrays.seen.push(seen(write.seen));
+            let info = match &write.change {
+                files::Change::Put(info) => Some(info),
+                files::Change::Delete => None,
+            };
+            arrays.hashes.push(info.map(|info| info.hash.as_bytes().as_slice()));
+            arrays.bytes.push(info.map(|info| signed(info.bytes)));
+            arrays.content_types.push(info.map(|info| info.content_type.as_str()));
+            arrays.modified_ms.push(info.map(|info| signed(info.modified_ms)));
+        }
+        arrays
+    }
+}

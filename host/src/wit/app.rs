@@ -1,0 +1,25 @@
+//! `picloud:sdk/app`.
+
+use wasmtime::component::HasData;
+
+use super::View;
+use super::bindings::picloud::sdk::app::Host;
+use crate::invocation::State;
+
+/// Names the view to the linker.
+pub(super) struct App;
+
+impl HasData for App {
+    type Data<'a> = View<'a, str>;
+}
+
+pub(super) fn view(state: &mut State) -> View<'_, str> {
+    View { service: &state.services.origin, meter: &mut state.meter }
+}
+
+impl Host for View<'_, str> {
+    fn origin(&mut self) -> wasmtime::Result<String> {
+        self.meter.call(self.service.len())?;
+        Ok(self.service.to_owned())
+    }
+}

@@ -1,0 +1,28 @@
+//! `picloud:sdk/config`.
+
+use picloud_shared::config;
+use wasmtime::component::HasData;
+
+use super::View;
+use super::bindings::picloud::sdk::config::Host;
+use crate::invocation::State;
+
+/// Names the view to the linker.
+pub(super) struct Config;
+
+impl HasData for Config {
+    type Data<'a> = View<'a, dyn config::Config>;
+}
+
+pub(super) fn view(state: &mut State) -> View<'_, dyn config::Config> {
+    View { service: &*state.services.config, meter: &mut state.meter }
+}
+
+impl Host for View<'_, dyn config::Config> {
+    fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.meter.call(name.len())?;
+        let value = self.service.get(&name);
+        self.meter.move_bytes(value.as_ref().map_or(0, String::len))?;
+        Ok(value)
+    }
+}

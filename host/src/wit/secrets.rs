@@ -1,0 +1,39 @@
+//! `picloud:sdk/secrets`.
+
+use picloud_shared::secrets;
+use wasmtime::component::HasData;
+
+use super::View;
+use super::bindings::picloud::sdk::secrets::{Error, Host};
+use crate::invocation::{State, Stop};
+
+/// Names the view to the linker.
+pub(super) struct Secrets;
+
+impl HasData for Secrets {
+    type Data<'a> = View<'a, dyn secrets::Secrets>;
+}
+
+pub(super) fn view(state: &mut State) -> View<'_, dyn secrets::Secrets> {
+    View { service: &*state.services.secrets, meter: &mut state.meter }
+}
+
+impl Host for View<'_, dyn secrets::Secrets> {
+    async fn get(&mut self, name: String) -> wasmtime::Result<Result<Option<String>, Error>> {
+        self.meter.call(name.len())?;
+        let found = match self.service.get(&name).await {
+            Ok(found) => found,
+            Err(error) => {
+                let message = error.to_string();
+                return match error {
+                    secrets::Error::InvalidName(_) => Ok(Err(Error::InvalidName(message))),
+                    secrets::Error::Unavailable(source) => {
+                        Err(Stop::Unavailable(format!("{source:?}")).into())
+                    }
+                };
+            }
+        };
+        self.meter.move_bytes(found.as_ref().map_or(0, String::len))?;
+        Ok(Ok(found))
+    }
+}
