@@ -10,7 +10,7 @@ use rhai::{Engine, EvalAltResult, Position};
 
 use crate::dialect::{self, Names, Source};
 use crate::sdk::register::Registered;
-use crate::sdk::{self, Registration, Shared, log};
+use crate::sdk::{self, Shared, log};
 
 /// Calls within calls. At this depth the deepest expressions still leave most of
 /// the guest's stack unused.
@@ -27,11 +27,11 @@ const MAX_MODULES: usize = 1_000;
 /// slow itself down by colliding names.
 const HASHING_SEED: [u64; 4] = [0x5069, 0x436c, 0x6f75, 0x6421];
 
-/// An engine with the whole SDK.
+/// An engine with the SDK.
 pub(crate) struct Equipped {
     pub(crate) engine: Engine,
-    /// What the SDK has registered.
-    pub(crate) registrations: Vec<Registration>,
+    /// What the SDK has registered; to be completed before anything runs.
+    pub(crate) registered: Registered,
     /// Must be told each text before the engine parses it.
     pub(crate) source: Rc<RefCell<Source>>,
 }
@@ -52,10 +52,9 @@ pub(crate) fn new(context: &Shared, defined: &Names) -> Equipped {
     engine.disable_symbol("eval");
     remove_sleep(&mut engine);
     log::redirect_print(&mut engine, context);
-    let Registered { registrations, protected } =
-        sdk::register::register_all(&mut engine, context, defined);
-    let source = dialect::map_tokens(&mut engine, protected);
-    Equipped { engine, registrations, source }
+    let registered = sdk::register::register_all(&mut engine, context, defined);
+    let source = dialect::map_tokens(&mut engine, registered.protected.clone());
+    Equipped { engine, registered, source }
 }
 
 /// Rhai's `sleep` would hold a slot of the host's for no fuel at all. It cannot be

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `script` | the program, and the contract between it and what calls it |
 //! | `modules` | `import` |
+//! | `calls` | what is called where, found before it runs |
 //! | `dialect` | where scripts differ from plain Rhai |
 //! | `engine` | the Rhai engine and its limits |
 //! | `error` | what a script's author reads when it fails |
@@ -33,6 +34,7 @@
 
 #[cfg(target_arch = "wasm32")]
 mod bindings;
+mod calls;
 mod dialect;
 mod engine;
 mod error;

@@ -13,6 +13,7 @@ use rhai::{
     Stmt,
 };
 
+use crate::calls::Calls;
 use crate::dialect::{self, Source};
 use crate::error;
 use crate::model::ScriptError;
@@ -40,6 +41,8 @@ pub(crate) struct Imports {
     /// Whether a function there, or of the entry script, names a constant of its
     /// file plainly.
     pub(crate) use_constants: bool,
+    /// What is called there, and in the entry script.
+    pub(crate) calls: Calls,
 }
 
 /// How a program resolves its imports.
@@ -81,10 +84,13 @@ impl Modules {
         let mut errors = Vec::new();
         let mut found: Vec<String> = Vec::new();
         let mut use_constants = dialect::uses_constants(ast);
+        let mut calls = Calls::default();
+        calls.add(ast);
         let mut open = vec![(path.to_owned(), imports_of(ast))];
         while let Some((importer, imports)) = open.pop() {
             // A file that is parsed at run time may need what none needs now.
             use_constants |= imports.computed;
+            calls.incomplete |= imports.computed;
             for (import, position) in imports.literal {
                 let target = match self.locate(&import, Some(&importer)) {
                     Ok(target) => target,
@@ -101,6 +107,7 @@ impl Modules {
                 match self.parse(engine, &target) {
                     Ok(ast) => {
                         use_constants |= dialect::uses_constants(&ast);
+                        calls.add(&ast);
                         open.push((target.clone(), imports_of(&ast)));
                         self.states.borrow_mut().insert(target, State::Parsed(ast));
                     }
@@ -110,7 +117,7 @@ impl Modules {
         }
         if errors.is_empty() {
             found.sort();
-            Ok(Imports { paths: found, use_constants })
+            Ok(Imports { paths: found, use_constants, calls })
         } else {
             errors.sort_by_key(|error| {
                 error.position.as_ref().map(|at| (at.file.clone(), at.line, at.column))

@@ -44,7 +44,7 @@ struct Function {
 /// Everything that scripts can call, in the order of the reference.
 #[must_use]
 pub fn reference(host: Box<dyn Host>) -> Vec<Registration> {
-    engine::new(&Context::new(host), &Names::default()).registrations
+    engine::new(&Context::new(host), &Names::default()).registered.registrations
 }
 
 impl Script {
@@ -60,12 +60,13 @@ impl Script {
         let files: BTreeMap<_, _> = files.into_iter().collect();
         let context = Context::new(host);
         let names = Names::defined_in(files.values().map(String::as_str));
-        let Equipped { mut engine, source, .. } = engine::new(&context, &names);
+        let Equipped { mut engine, registered, source } = engine::new(&context, &names);
         let modules = Modules::new(files, Rc::clone(&source));
         engine.set_module_resolver(Resolver(Rc::clone(&modules)));
 
         let ast = modules.parse(&engine, &entry).map_err(|error| vec![error])?;
         let imports = modules.parse_imports(&engine, &entry, &ast)?;
+        registered.complete(&mut engine, &imports.calls);
         if imports.use_constants {
             dialect::share_constants(&mut engine);
         }

@@ -12,11 +12,15 @@
 //!   image must not hold what only one invocation may know.
 
 pub mod app;
+mod arguments;
+pub mod base64;
 pub mod config;
 pub mod context;
 pub mod crypto;
+mod data;
 pub mod files;
 mod headers;
+pub mod hex;
 pub mod html;
 pub mod http;
 pub mod json;
@@ -61,6 +65,8 @@ pub const NAMESPACES: &[Namespace] = &[
     response::NAMESPACE,
     req::NAMESPACE,
     json::NAMESPACE,
+    base64::NAMESPACE,
+    hex::NAMESPACE,
     html::NAMESPACE,
     time::NAMESPACE,
     random::NAMESPACE,

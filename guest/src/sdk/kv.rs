@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext};
 
+use super::arguments::call_back;
 use super::options::Options;
 use super::page::{self, Range};
 use super::{Host, Namespace, Registrar, Result, Shared, json, throw, type_name};
@@ -119,7 +120,7 @@ fn register_updates(to: &mut Registrar<'_>) {
          it; a function that returns () deletes the entry.",
         |ctx: NativeCallContext<'_>, c: &mut Collection, key: ImmutableString, f: FnPtr| {
             let old = c.get(&key)?;
-            let new: Dynamic = f.call_within_context(&ctx, (old,))?;
+            let new = call_back(&ctx, "kv", "update", &f, old)?;
             if new.is_unit() {
                 c.host()?.kv_delete(&c.name, &key)?;
             } else {

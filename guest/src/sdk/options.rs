@@ -19,12 +19,9 @@ impl Options {
         known: &'static [&'static str],
     ) -> Result<Self> {
         if let Some(key) = map.keys().find(|key| !known.contains(&key.as_str())) {
-            let nearest = known.iter().min_by_key(|known| distance(key, known));
-            let hint = match nearest {
-                Some(nearest) if distance(key, nearest) <= 2 => {
-                    format!("did you mean \"{nearest}\"?")
-                }
-                _ => format!("it takes {}", known.join(", ")),
+            let hint = match nearest(key, known.iter().copied()) {
+                Some(nearest) => format!("did you mean \"{nearest}\"?"),
+                None => format!("it takes {}", known.join(", ")),
             };
             let message = format!("there is no option \"{key}\"; {hint}");
             return Err(throw(service, "unknown_option", message));
@@ -73,16 +70,31 @@ impl Options {
 
     /// An integer that must be 1 or more.
     pub(crate) fn positive(&mut self, key: &str) -> Result<Option<u64>> {
+        self.at_least(1, key)
+    }
+
+    /// An integer that must be 0 or more.
+    pub(crate) fn natural(&mut self, key: &str) -> Result<Option<u64>> {
+        self.at_least(0, key)
+    }
+
+    fn at_least(&mut self, least: u64, key: &str) -> Result<Option<u64>> {
         let Some(number) = self.integer(key)? else { return Ok(None) };
         match u64::try_from(number) {
-            Ok(number) if number > 0 => Ok(Some(number)),
+            Ok(number) if number >= least => Ok(Some(number)),
             _ => Err(throw(
                 self.service,
                 "invalid_option",
-                format!("option \"{key}\" takes an integer of 1 or more, not {number}"),
+                format!("option \"{key}\" takes an integer of {least} or more, not {number}"),
             )),
         }
     }
+}
+
+/// The name that was probably meant, if one is near enough.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (edits, nearest) = known.map(|known| (distance(name, known), known)).min()?;
+    (edits <= 2).then_some(nearest)
 }
 
 /// Edits that make one text of the other (Levenshtein).

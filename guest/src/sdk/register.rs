@@ -2,7 +2,7 @@
 //! reference is made of.
 
 use std::any::TypeId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{
     Dynamic, Engine, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc,
@@ -10,6 +10,7 @@ use rhai::{
 };
 
 use super::{Context, NAMESPACES};
+use crate::calls::Calls;
 use crate::dialect::{self, Names};
 
 /// One thing that a script can call, as the reference shows it.
@@ -21,6 +22,8 @@ pub struct Registration {
     /// `get_or(key, default) -> value`.
     pub signature: &'static str,
     pub doc: &'static str,
+    /// The parameters' types, a method's receiver first.
+    pub(super) params: Box<[TypeId]>,
 }
 
 /// How a script reaches it.
@@ -44,20 +47,30 @@ impl Registration {
     /// How many arguments a call of it is written with.
     #[must_use]
     pub fn arity(&self) -> usize {
-        let Some((_, rest)) = self.signature.split_once('(') else { return 0 };
+        self.parameters().len()
+    }
+
+    /// The parameters as the signature names them.
+    pub(super) fn parameters(&self) -> Vec<&'static str> {
+        let Some((_, rest)) = self.signature.split_once('(') else { return Vec::new() };
+        let mut parameters = Vec::new();
         // A comma inside `#{…}` is between two options of the same argument.
-        let (mut braces, mut commas, mut empty) = (0, 0, true);
-        for c in rest.chars() {
+        let (mut braces, mut start) = (0, 0);
+        for (at, c) in rest.char_indices() {
             match c {
-                ')' => break,
                 '{' => braces += 1,
                 '}' => braces -= 1,
-                ',' if braces == 0 => commas += 1,
+                ',' | ')' if braces == 0 => {
+                    parameters.extend(rest.get(start..at).map(str::trim).filter(|p| !p.is_empty()));
+                    start = at + 1;
+                    if c == ')' {
+                        break;
+                    }
+                }
                 _ => {}
             }
-            empty = false;
         }
-        if empty { 0 } else { commas + 1 }
+        parameters
     }
 }
 
@@ -70,9 +83,8 @@ pub struct Registrar<'a> {
     engine: &'a mut Engine,
     module: Module,
     namespace: &'static str,
-    registrations: &'a mut Vec<Registration>,
     defined: &'a Names,
-    protected: &'a mut BTreeSet<&'static str>,
+    registered: &'a mut Registered,
 }
 
 impl Registrar<'_> {
@@ -89,12 +101,8 @@ impl Registrar<'_> {
         doc: &'static str,
         function: impl RhaiNativeFunc<A, N, X, R, F> + 'static,
     ) {
-        FuncRegistration::new(name_of(signature)).set_into_module_raw(
-            &mut self.module,
-            param_types(&function),
-            with_position(function.into_rhai_function(true, true)),
-        );
-        self.record(Kind::Function, signature, doc);
+        let params = param_types(&function);
+        self.add_function(signature, doc, &params, function.into_rhai_function(true, true));
     }
 
     /// Registers `value.method(…)`: the function's first parameter is `&mut` the
@@ -111,17 +119,10 @@ impl Registrar<'_> {
         doc: &'static str,
         method: impl RhaiNativeFunc<A, N, X, R, F> + 'static,
     ) {
-        // A method that a function of the script could hide goes by another name
-        // there, see `dialect`.
-        let name = name_of(signature);
-        let name = if self.defined.contain(name) {
-            self.protected.insert(name);
-            dialect::hidden(name)
-        } else {
-            name.to_owned()
-        };
+        let name = self.method_name(signature);
+        let params = param_types(&method);
         FuncRegistration::new(name).with_volatility(true).register_into_engine(self.engine, method);
-        self.record(Kind::Method, signature, doc);
+        self.record(Kind::Method, signature, doc, &params);
     }
 
     /// Registers `value.property`, which scripts can read only.
@@ -137,19 +138,60 @@ impl Registrar<'_> {
         doc: &'static str,
         getter: impl RhaiNativeFunc<A, N, X, R, F> + 'static,
     ) {
+        let params = param_types(&getter);
         FuncRegistration::new_getter(name_of(signature)).register_into_engine(self.engine, getter);
-        self.record(Kind::Property, signature, doc);
+        self.record(Kind::Property, signature, doc, &params);
     }
 
     /// Names a type for error messages, and gives access to what is rarer than
     /// functions, methods and properties: indexers, iterators.
     pub(crate) fn value<T: Variant + Clone>(&mut self, name: &'static str) -> &mut Engine {
+        self.registered.type_names.insert(TypeId::of::<T>(), name);
         self.engine.register_type_with_name::<T>(name)
     }
 
-    fn record(&mut self, kind: Kind, signature: &'static str, doc: &'static str) {
-        let namespace = self.namespace;
-        self.registrations.push(Registration { namespace, kind, signature, doc });
+    /// Not generic, as what follows: the generic part is compiled once per
+    /// function of the SDK.
+    #[inline(never)]
+    fn add_function(
+        &mut self,
+        signature: &'static str,
+        doc: &'static str,
+        params: &[TypeId],
+        function: RhaiFunc,
+    ) {
+        FuncRegistration::new(name_of(signature)).set_into_module_raw(
+            &mut self.module,
+            params,
+            with_position(function),
+        );
+        self.record(Kind::Function, signature, doc, params);
+    }
+
+    /// What the engine knows a method by: one that a function of the script
+    /// could hide goes by another name there, see `dialect`.
+    #[inline(never)]
+    fn method_name(&mut self, signature: &'static str) -> String {
+        let name = name_of(signature);
+        if self.defined.contain(name) {
+            self.registered.protected.insert(name);
+            dialect::hidden(name)
+        } else {
+            name.to_owned()
+        }
+    }
+
+    #[inline(never)]
+    fn record(
+        &mut self,
+        kind: Kind,
+        signature: &'static str,
+        doc: &'static str,
+        params: &[TypeId],
+    ) {
+        let (namespace, params) = (self.namespace, params.into());
+        let registration = Registration { namespace, kind, signature, doc, params };
+        self.registered.registrations.push(registration);
     }
 }
 
@@ -186,35 +228,49 @@ fn with_position(mut function: RhaiFunc) -> RhaiFunc {
 }
 
 /// What has been registered.
+#[derive(Default)]
 pub(crate) struct Registered {
     /// In the order of the reference.
     pub(crate) registrations: Vec<Registration>,
     /// Names of methods that functions of the program have too.
     pub(crate) protected: BTreeSet<&'static str>,
+    /// What scripts call the types of the SDK.
+    pub(super) type_names: BTreeMap<TypeId, &'static str>,
+    /// The namespaces' functions, which the engine has not been given yet.
+    pub(super) modules: Vec<(&'static str, Module)>,
 }
 
 /// Registers every namespace of the table with an engine, for a program that
-/// defines functions of these names.
+/// defines functions of these names. Functions of a namespace follow with
+/// [`Registered::complete`].
 pub(crate) fn register_all(
     engine: &mut Engine,
     context: &Shared<Context>,
     defined: &Names,
 ) -> Registered {
-    let mut registrations = Vec::new();
-    let mut protected = BTreeSet::new();
+    let mut registered = Registered::default();
     for namespace in NAMESPACES {
         let mut registrar = Registrar {
             engine,
             module: Module::new(),
             namespace: namespace.name,
-            registrations: &mut registrations,
             defined,
-            protected: &mut protected,
+            registered: &mut registered,
         };
         (namespace.register)(&mut registrar, context);
-        let mut module = registrar.module;
-        module.build_index();
-        engine.register_static_module(namespace.name, module.into());
+        let module = registrar.module;
+        registered.modules.push((namespace.name, module));
     }
-    Registered { registrations, protected }
+    registered
+}
+
+impl Registered {
+    /// Gives the engine what remains, once a program's calls are known.
+    pub(crate) fn complete(mut self, engine: &mut Engine, calls: &Calls) {
+        self.refuse_wrong_arguments(engine, calls);
+        for (name, mut module) in self.modules {
+            module.build_index();
+            engine.register_static_module(name, module.into());
+        }
+    }
 }

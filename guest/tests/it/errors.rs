@@ -34,8 +34,6 @@ fn messages_are_plain_and_have_a_place() {
         "nope(1, \"a\", 2.0, ())",
         "main.rhai:1:1 Function not found: nope(int, string, float, ())",
     );
-    check("kv::nope(1)", "main.rhai:1:5 Function not found: kv::nope(int)");
-    check("kv::collection(1)", "main.rhai:1:5 Function not found: kv::collection(int)");
     check("nope::x()", "main.rhai:1:1 Module not found: nope");
     check("[1][5]", "main.rhai:1:5 Array index 5 out of bounds: only 1 element in array");
     check("1 / 0", "main.rhai:1:3 Division by zero: 1 / 0");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests too")]
 
+mod arguments;
 mod contract;
 mod errors;
 mod fake;
@@ -9,5 +10,4 @@ mod hostile;
 mod imports;
 mod language;
 mod services;
-mod stateful;
 mod values;
