@@ -11,4 +11,4 @@ mod route_table;
 
 pub use directory::{AppDirectory, DirectoryError, LoadedRelease, RunnableApp};
 pub use host::{Hosts, InvalidHost, Target};
-pub use route_table::{Match, RouteTable, StaticFile};
+pub use route_table::{Match, Precompressed, RouteTable, StaticFile};

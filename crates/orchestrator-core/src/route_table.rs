@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
-use picloud_shared::files;
+use picloud_shared::files::content_type_of;
 use picloud_shared::routes::Method;
 use picloud_shared::{BlobHash, Handler, ReleaseFile, Routes};
 
@@ -34,6 +34,18 @@ pub struct StaticFile {
     pub hash: BlobHash,
     pub bytes: u64,
     pub content_type: String,
+    /// The same contents compressed, where the app ships them: `style.css.br`
+    /// beside `style.css`.
+    pub brotli: Option<Precompressed>,
+    /// `style.css.gz`.
+    pub gzip: Option<Precompressed>,
+}
+
+/// A file that stands for another one, compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Precompressed {
+    pub hash: BlobHash,
+    pub bytes: u64,
 }
 
 /// What answers a request.
@@ -81,9 +93,9 @@ impl RouteTable {
             .statics
             .iter()
             .filter_map(|(url, path)| {
-                let file = files.get(path.as_str())?;
+                let file = StaticFile::new(path, &files)?;
                 // A file's name is decoded text: see `canonical`.
-                Some((url.replace('%', "%25"), StaticFile::new(file)))
+                Some((url.replace('%', "%25"), file))
             })
             .collect();
         Ok(Self { matcher, statics })
@@ -125,13 +137,23 @@ impl Endpoint {
 }
 
 impl StaticFile {
-    fn new(file: &ReleaseFile) -> Self {
-        Self {
+    /// The file at `path`, which is one of `files`.
+    fn new(path: &str, files: &HashMap<&str, &ReleaseFile>) -> Option<Self> {
+        let file = files.get(path)?;
+        let compressed = |extension: &str| {
+            let sibling = files.get(format!("{path}.{extension}").as_str())?;
+            // One that saves nothing is no help, and an empty one is a mistake.
+            let saves = (1..file.bytes).contains(&sibling.bytes);
+            saves.then_some(Precompressed { hash: sibling.hash, bytes: sibling.bytes })
+        };
+        Some(Self {
             path: file.path.clone(),
             hash: file.hash,
             bytes: file.bytes,
-            content_type: files::content_type_of(&file.path),
-        }
+            content_type: content_type_of(path),
+            brotli: compressed("br"),
+            gzip: compressed("gz"),
+        })
     }
 }
 
@@ -372,6 +394,38 @@ mod tests {
             let Match::Static(file) = table.find("GET", path) else { panic!("{path}") };
             assert_eq!(file.content_type, expected);
         }
+    }
+
+    #[test]
+    fn a_file_knows_its_compressed_siblings_where_they_save_something() {
+        let file = |path: &str, bytes: u64| ReleaseFile {
+            path: path.to_owned(),
+            hash: BlobHash::of(path.as_bytes()),
+            bytes,
+        };
+        let files = [
+            file("public/a.css", 100),
+            file("public/a.css.br", 99),
+            file("public/a.css.gz", 1),
+            file("public/b.css", 100),
+            file("public/b.css.br", 100),
+            file("public/b.css.gz", 0),
+            file("lib/c.css.br", 1),
+            file("public/c.css", 100),
+        ];
+        let paths = files.iter().map(|file| file.path.as_str()).collect();
+        let routes = Routes::of(&paths, &Manifest::default()).unwrap();
+        let table = RouteTable::new(&routes, &files).unwrap();
+        let siblings = |url: &str| match table.find("GET", url) {
+            Match::Static(file) => (file.brotli, file.gzip),
+            other => panic!("{url}: {other:?}"),
+        };
+        let sibling = |file: &ReleaseFile| Precompressed { hash: file.hash, bytes: file.bytes };
+        assert_eq!(siblings("/a.css"), (Some(sibling(&files[1])), Some(sibling(&files[2]))));
+        for url in ["/b.css", "/c.css", "/a.css.br"] {
+            assert_eq!(siblings(url), (None, None), "{url}");
+        }
+        assert_eq!(line(&table, "GET", "/a.css.gz"), "static public/a.css.gz");
     }
 
     #[test]
