@@ -42,8 +42,7 @@ where
     let wanted = u32::try_from(bytes.div_ceil(1024)).unwrap_or(BODIES_KIB).min(BODIES_KIB);
     match tokio::time::timeout(MEMORY_TIMEOUT, kib.acquire_many(wanted)).await {
         Ok(Ok(permit)) => Ok(Some(permit)),
-        _ => Err(Problem::new(503, "instance_busy", "too many requests with bodies; try again")
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))),
+        _ => Err(Problem::instance_busy("too many requests with bodies; try again")),
     }
 }
 

@@ -1,137 +1,134 @@
 //! Files under `public/`, answered without a sandbox.
+//!
+//! A file has several forms where the app ships it compressed, or where to
+//! compress it here pays. `Accept-Encoding` chooses between them, and from then
+//! on everything is about the chosen one: entity tag, length, ranges.
+
+mod caching;
+pub(super) mod conditions;
+mod encoding;
+pub(super) mod range;
+mod representation;
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use picloud_orchestrator_core::StaticFile;
-use picloud_shared::AppId;
+use picloud_shared::{AppId, BlobHash};
 
+use self::encoding::Accepted;
+use self::representation::{Offer, Representation, Source};
 use super::problem::Problem;
+use crate::blobs::Gzipped;
 use crate::node::Node;
 
-/// Answers a GET or HEAD for a file, with `ETag`, `If-None-Match` and a single
-/// range.
+/// Answers a GET or HEAD for a file.
 pub(super) async fn answer(
     node: &Node,
     app: AppId,
     file: &StaticFile,
     request: &Parts,
 ) -> Response<Body> {
-    let headers = &request.headers;
-    let etag = format!("\"{}\"", file.hash);
-    let mut response = if matches(headers, header::IF_NONE_MATCH, &etag) {
-        status(StatusCode::NOT_MODIFIED, Body::empty())
-    } else if request.method == Method::HEAD {
-        let mut response = status(StatusCode::OK, Body::empty());
-        response.headers_mut().insert(header::CONTENT_LENGTH, file.bytes.into());
-        response
-    } else {
-        let load = node.stores.releases.blob(app, file.hash);
-        match node.blobs.get(app, file.hash, load).await {
-            Ok(Some(contents)) => with_range(contents, headers, &etag),
-            Ok(None) => {
-                tracing::error!(path = file.path, hash = %file.hash, "a release's file is missing");
-                return Problem::host_fault().into();
-            }
-            Err(error) => return Problem::from(error).into(),
-        }
-    };
-    let mut set = |name, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(name, value);
-        }
-    };
-    set(header::ETAG, &etag);
-    set(header::CONTENT_TYPE, &file.content_type);
-    set(header::ACCEPT_RANGES, "bytes");
-    // A deploy may change the file under the same name: caches must ask.
-    set(header::CACHE_CONTROL, "public, max-age=0, must-revalidate");
-    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    response
-}
-
-fn status(status: StatusCode, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response
-}
-
-pub(super) fn matches(headers: &HeaderMap, name: header::HeaderName, etag: &str) -> bool {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value
-            .split(',')
-            .map(str::trim)
-            .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
-    })
-}
-
-fn with_range(contents: Bytes, headers: &HeaderMap, etag: &str) -> Response<Body> {
-    let whole = contents.len() as u64;
-    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
-    let range = range.and_then(|value| value.strip_prefix("bytes="));
-    let is_current =
-        !headers.contains_key(header::IF_RANGE) || matches(headers, header::IF_RANGE, etag);
-    // Several ranges at once are answered with the whole, as RFC 9110 allows.
-    let Some(range) = range.filter(|range| is_current && !range.contains(',')) else {
-        return status(StatusCode::OK, Body::from(contents));
-    };
-    let (status_code, body, content_range) = match parse_range(range, whole) {
-        Some(Ok((start, end))) => {
-            // Within the contents, so within a `usize`.
-            let bounds = usize::try_from(start).unwrap_or(0)..=usize::try_from(end).unwrap_or(0);
-            let part = Body::from(contents.slice(bounds));
-            (StatusCode::PARTIAL_CONTENT, part, format!("bytes {start}-{end}/{whole}"))
-        }
-        Some(Err(())) => {
-            (StatusCode::RANGE_NOT_SATISFIABLE, Body::empty(), format!("bytes */{whole}"))
-        }
-        None => return status(StatusCode::OK, Body::from(contents)),
-    };
-    let mut response = status(status_code, body);
-    if let Ok(value) = HeaderValue::from_str(&content_range) {
-        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    let answered = negotiate(node, app, file, request).await;
+    let mut response = answered.unwrap_or_else(Response::from);
+    if representation::is_negotiated(file) {
+        set(&mut response, header::VARY, "accept-encoding");
     }
     response
 }
 
-/// First and last byte of `0-9`, `5-` or `-3`; `Err` where there is no such
-/// part, `None` where it is not a range at all.
-pub(super) fn parse_range(range: &str, whole: u64) -> Option<Result<(u64, u64), ()>> {
-    let (start, end) = range.trim().split_once('-')?;
-    let number = |text: &str| text.parse::<u64>().ok();
-    let (start, end) = match (start, end) {
-        ("", suffix) => (whole.saturating_sub(number(suffix)?), whole.checked_sub(1)),
-        (start, "") => (number(start)?, whole.checked_sub(1)),
-        (start, end) => {
-            let (start, end) = (number(start)?, number(end)?);
-            if start > end {
-                return None;
-            }
-            (start, Some(end.min(whole.checked_sub(1)?)))
-        }
+async fn negotiate(
+    node: &Node,
+    app: AppId,
+    file: &StaticFile,
+    request: &Parts,
+) -> Result<Response<Body>, Problem> {
+    let accepted = Accepted::of(&request.headers);
+    let choose = |offer| Representation::choose(file, accepted, offer);
+    let wants_part = request.method == Method::GET && request.headers.contains_key(header::RANGE);
+    let form = if wants_part { choose(Offer::Stored) } else { None };
+    let Some(form) = form.or_else(|| choose(Offer::All)) else {
+        let detail = "the file cannot be sent in any way that Accept-Encoding allows";
+        return Err(Problem::new(406, "not_acceptable", detail));
     };
-    Some(match end {
-        Some(end) if start <= end => Ok((start, end)),
-        _ => Err(()),
-    })
+    if let Some(response) = send(node, app, file, request, &form).await? {
+        return Ok(response);
+    }
+    // Larger, but at once.
+    let busy = || Problem::instance_busy("too many files are being compressed; try again");
+    let form = choose(Offer::Stored).ok_or_else(busy)?;
+    send(node, app, file, request, &form).await?.ok_or_else(busy)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_read_as_rfc_9110_has_them() {
-        assert_eq!(parse_range("0-4", 10), Some(Ok((0, 4))));
-        assert_eq!(parse_range("5-", 10), Some(Ok((5, 9))));
-        assert_eq!(parse_range("-3", 10), Some(Ok((7, 9))));
-        assert_eq!(parse_range("-30", 10), Some(Ok((0, 9))));
-        assert_eq!(parse_range("0-99", 10), Some(Ok((0, 9))));
-        assert_eq!(parse_range("10-", 10), Some(Err(())));
-        assert_eq!(parse_range("-0", 10), Some(Err(())));
-        for none in ["", "a-b", "5-4", "5"] {
-            assert_eq!(parse_range(none, 10), None, "{none}");
+/// Answers with the file in this form; `None` if it cannot be had soon.
+async fn send(
+    node: &Node,
+    app: AppId,
+    file: &StaticFile,
+    request: &Parts,
+    form: &Representation,
+) -> Result<Option<Response<Body>>, Problem> {
+    let headers = &request.headers;
+    let is_head = request.method == Method::HEAD;
+    let load = |hash| node.stores.releases.blob(app, hash);
+    let mut response = if conditions::is_cached(headers, &form.etag) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        match form.source {
+            Source::Stored { bytes, .. } if is_head => length_only(bytes),
+            Source::Stored { hash, .. } => {
+                let contents = node.blobs.get(app, hash, load(hash)).await?;
+                let contents = contents.ok_or_else(|| missing(file, hash))?;
+                if conditions::may_be_continued(headers, &form.etag) {
+                    range::answer(contents, headers)
+                } else {
+                    Response::new(Body::from(contents))
+                }
+            }
+            Source::Compressed => match node.blobs.gzip(app, file.hash, load(file.hash)).await? {
+                Gzipped::Contents(contents) if is_head => length_only(contents.len() as u64),
+                Gzipped::Contents(contents) => Response::new(Body::from(contents)),
+                Gzipped::Missing => return Err(missing(file, file.hash)),
+                Gzipped::Busy => return Ok(None),
+            },
         }
+    };
+    describe(&mut response, file, form);
+    Ok(Some(response))
+}
+
+/// What HEAD gets: everything but the contents.
+fn length_only(bytes: u64) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().insert(header::CONTENT_LENGTH, bytes.into());
+    response
+}
+
+fn missing(file: &StaticFile, hash: BlobHash) -> Problem {
+    tracing::error!(path = file.path, %hash, "a release's file is missing");
+    Problem::host_fault()
+}
+
+fn describe(response: &mut Response<Body>, file: &StaticFile, form: &Representation) {
+    set(response, header::ETAG, &form.etag);
+    let cache_control = caching::cache_control(&file.path, &file.content_type);
+    set(response, header::CACHE_CONTROL, cache_control);
+    set(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    let is_stored = form.source != Source::Compressed;
+    set(response, header::ACCEPT_RANGES, if is_stored { "bytes" } else { "none" });
+    // Not of what has no contents: 304 and 416.
+    if response.status().is_success() {
+        set(response, header::CONTENT_TYPE, &file.content_type);
+        if let Some(coding) = form.coding.name() {
+            set(response, header::CONTENT_ENCODING, coding);
+        }
+    }
+}
+
+fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
     }
 }

@@ -206,26 +206,3 @@ async fn health_readiness_and_metrics_are_there() {
     let metrics = server.request("localhost", "GET", "/metrics", "").await;
     assert!(metrics.text().contains("picloud_executions_total{outcome=\"ok\"} 1"), "{metrics:?}");
 }
-
-#[tokio::test]
-async fn static_files_are_cached_by_their_contents() {
-    let server = Picloud::start(&[]);
-    server.deploy("hi", &[("public/a.txt", "0123456789"), ("index.rhai", "1")]).await;
-    let whole = server.get("hi", "/a.txt").await;
-    assert_eq!(whole.header("content-type"), Some("text/plain; charset=utf-8"));
-    let etag = whole.header("etag").unwrap().to_owned();
-    let client = picloud::client::http(false).build().unwrap();
-    let get = async |name: &str, value: &str| {
-        let request = client.get(server.url("/a.txt")).header("host", "hi.localhost");
-        request.header(name, value).send().await.unwrap()
-    };
-    assert_eq!(get("if-none-match", &etag).await.status(), 304);
-    let part = get("range", "bytes=2-4").await;
-    assert_eq!((part.status().as_u16(), part.text().await.unwrap()), (206, "234".to_owned()));
-    assert_eq!(get("range", "bytes=99-").await.status(), 416);
-    let head = server.request("hi.localhost", "HEAD", "/a.txt", "").await;
-    assert_eq!((head.status.as_u16(), head.header("content-length")), (200, Some("10")));
-    assert_eq!((head.header("etag"), head.body.len()), (Some(&*etag), 0));
-    let post = server.request("hi.localhost", "POST", "/a.txt", "").await;
-    assert_eq!((post.status.as_u16(), post.header("allow")), (405, Some("GET, HEAD")));
-}

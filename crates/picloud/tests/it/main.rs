@@ -15,4 +15,6 @@ mod hostile;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod static_files;
+#[cfg(test)]
 mod support;

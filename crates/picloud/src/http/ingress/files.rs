@@ -12,7 +12,8 @@ use picloud_shared::files::{Bucket, Info, Path, Pieces};
 use serde::Deserialize;
 
 use super::super::problem::Problem;
-use super::super::static_files::{matches, parse_range};
+use super::super::static_files::conditions::{is_cached, may_be_continued};
+use super::super::static_files::range;
 use crate::node::Node;
 
 /// Paths of an app that begin with this are not the app's to answer.
@@ -52,7 +53,7 @@ async fn find(
     if request.method == Method::HEAD || is_known(&request.headers, &info) {
         return Ok((info, None));
     }
-    let start = range(&request.headers, &info).and_then(Result::ok).map_or(0, |(start, _)| start);
+    let start = part(&request.headers, &info).and_then(Result::ok).map_or(0, |(start, _)| start);
     let contents = node.contents.open(app, info.hash, start).await?;
     // Replaced between the two looks.
     Ok((info, Some(contents.ok_or_else(not_found)?)))
@@ -84,25 +85,21 @@ fn check(node: &Node, app: AppId, file: &str, query: &str) -> Result<(Bucket, Pa
 }
 
 fn is_known(headers: &HeaderMap, info: &Info) -> bool {
-    matches(headers, header::IF_NONE_MATCH, &info.etag())
+    is_cached(headers, &info.etag())
 }
 
 /// The single range that is asked for; `Err` if there is no such part.
-fn range(headers: &HeaderMap, info: &Info) -> Option<Result<(u64, u64), ()>> {
+fn part(headers: &HeaderMap, info: &Info) -> Option<Result<(u64, u64), ()>> {
     let range = headers.get(header::RANGE)?.to_str().ok()?.strip_prefix("bytes=")?;
-    let is_current =
-        !headers.contains_key(header::IF_RANGE) || matches(headers, header::IF_RANGE, &info.etag());
-    if !is_current || range.contains(',') {
-        return None;
-    }
-    parse_range(range, info.bytes)
+    let is_current = may_be_continued(headers, &info.etag());
+    if is_current { range::parse(range, info.bytes) } else { None }
 }
 
 fn respond(info: &Info, contents: Option<Pieces>, headers: &HeaderMap) -> Response<Body> {
     let mut response = match contents {
         None if is_known(headers, info) => with_status(StatusCode::NOT_MODIFIED, Body::empty()),
         None => with_length(StatusCode::OK, Body::empty(), info.bytes),
-        Some(contents) => match range(headers, info) {
+        Some(contents) => match part(headers, info) {
             None => with_length(StatusCode::OK, Body::from_stream(contents), info.bytes),
             Some(Ok((start, end))) => {
                 let length = end - start + 1;
