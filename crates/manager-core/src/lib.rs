@@ -5,11 +5,13 @@
 //! error in one, it is compiled inside the sandbox.
 
 pub mod archive;
+pub mod diff;
 mod error;
 mod manager;
 pub mod path;
 mod secrets;
 
+pub use diff::{Diff, Snapshot};
 pub use error::{Error, Issue};
 pub use manager::{Deployed, Manager, ReleaseCaps, RouteSummary, Upload};
 pub use secrets::SecretKeeper;

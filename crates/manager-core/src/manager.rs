@@ -1,5 +1,6 @@
 //! Apps and their releases.
 
+mod compare;
 mod deploy;
 mod review;
 

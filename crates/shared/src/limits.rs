@@ -79,6 +79,13 @@ macro_rules! overrides {
             $(#[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<u64>,)*
         }
 
+        impl LimitOverrides {
+            /// Every limit by its name; `None` where there is no departure.
+            pub fn entries(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
+                [$((stringify!($field), self.$field)),*].into_iter()
+            }
+        }
+
         impl Limits {
             /// These limits with an admin's departures, up or down.
             #[must_use]
@@ -118,6 +125,13 @@ overrides!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn overrides_are_listed_by_the_names_that_a_manifest_has() {
+        let overrides = LimitOverrides { kv_bytes: Some(7), ..LimitOverrides::default() };
+        assert_eq!(overrides.entries().filter(|(_, value)| value.is_some()).count(), 1);
+        assert!(overrides.entries().any(|entry| entry == ("kv_bytes", Some(7))));
+    }
 
     #[test]
     fn a_manifest_lowers_and_an_admin_raises() {

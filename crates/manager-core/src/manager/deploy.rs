@@ -34,12 +34,18 @@ pub struct Deployed {
 }
 
 /// A route as people are shown it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct RouteSummary {
     /// Empty for every method.
     pub methods: Vec<Method>,
     pub path: String,
     pub handler: String,
+}
+
+impl From<Route> for RouteSummary {
+    fn from(Route { methods, pattern, handler }: Route) -> Self {
+        Self { methods, path: pattern.to_string(), handler: handler.to_string() }
+    }
 }
 
 impl Manager {
@@ -135,19 +141,11 @@ impl Manager {
 }
 
 fn deployed(release: Release, review: Review) -> Deployed {
-    let summary = |route: Route| RouteSummary {
-        methods: route.methods,
-        path: route.pattern.to_string(),
-        handler: route.handler.to_string(),
-    };
+    let routes = review.routes.routes.into_iter().map(RouteSummary::from);
     let statics = review.routes.statics.into_iter().map(|(path, handler)| RouteSummary {
         methods: vec![Method::Get],
         path,
         handler,
     });
-    Deployed {
-        release,
-        routes: review.routes.routes.into_iter().map(summary).chain(statics).collect(),
-        warnings: review.warnings,
-    }
+    Deployed { release, routes: routes.chain(statics).collect(), warnings: review.warnings }
 }

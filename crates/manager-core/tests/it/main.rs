@@ -2,5 +2,6 @@
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 mod apps;
+mod compare;
 mod deploy;
 mod fakes;
