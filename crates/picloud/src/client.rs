@@ -1,6 +1,7 @@
 //! A typed client of the control plane's API.
 
 mod answer;
+mod diff;
 mod error;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use answer::{
     App, Collection, Deployed, Entry, ExecutionDetail, Invoked, List, LogLine, Release,
     ReleaseDetail, ReleaseFile, Route, Secret,
 };
+pub use diff::{ConfigDiff, Diff, FileDiff, LimitDiff, ManifestDiff, SetDiff};
 pub use error::{Error, Issue, Problem};
 
 /// How long the server may take to accept a connection.
@@ -153,6 +155,21 @@ impl Client {
     ) -> Result<ReleaseDetail, Error> {
         let number = number.to_string();
         self.read(self.request(Method::GET, &["apps", app.as_str(), "releases", &number])).await
+    }
+
+    /// What is different from the release `from`, or else from the active one.
+    pub async fn diff(
+        &self,
+        app: &AppSlug,
+        from: Option<ReleaseNumber>,
+        to: ReleaseNumber,
+    ) -> Result<Diff, Error> {
+        let path = ["apps", app.as_str(), "releases", &to.to_string(), "diff"];
+        let mut request = self.request(Method::GET, &path);
+        if let Some(from) = from {
+            request = request.query(&[("from", from)]);
+        }
+        self.read(request).await
     }
 
     /// Makes a release the active one.

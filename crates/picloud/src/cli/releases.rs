@@ -1,5 +1,7 @@
 //! `picloud releases` and `picloud rollback`.
 
+mod diff;
+
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use picloud_shared::{AppSlug, ReleaseNumber};
@@ -14,7 +16,8 @@ use crate::client::{Client, Page, Release, ReleaseDetail};
 #[command(after_help = "\
 Examples:
   picloud releases --app guestbook
-  picloud releases show 3 --app guestbook")]
+  picloud releases show 3 --app guestbook
+  picloud releases diff 3 4 --app guestbook")]
 pub struct ReleasesArgs {
     #[command(subcommand)]
     command: Option<ReleasesCommand>,
@@ -33,6 +36,7 @@ enum ReleasesCommand {
         #[arg(value_parser = parse_number)]
         number: ReleaseNumber,
     },
+    Diff(diff::DiffArgs),
 }
 
 /// Make an earlier release the active one again
@@ -56,10 +60,14 @@ fn parse_number(text: &str) -> Result<ReleaseNumber, String> {
 
 pub async fn run(args: ReleasesArgs, global: &Global) -> anyhow::Result<()> {
     let (app, client, output) = (global.app()?, global.client()?, global.output());
-    if let Some(ReleasesCommand::Show { number }) = args.command {
-        let release = client.release(&app, number).await?;
-        output.result(&release, detail)?;
-        return Ok(());
+    match args.command {
+        Some(ReleasesCommand::Show { number }) => {
+            let release = client.release(&app, number).await?;
+            output.result(&release, detail)?;
+            return Ok(());
+        }
+        Some(ReleasesCommand::Diff(args)) => return diff::run(args, global).await,
+        None => {}
     }
     let page = Page { limit: Some(args.limit), ..Page::default() };
     let releases = client.releases(&app, &page).await?;

@@ -63,6 +63,7 @@ async fn whoever_has_no_token_gets_nowhere() {
         ("POST", "/apps/hi/releases"),
         ("GET", "/apps/hi/releases"),
         ("POST", "/apps/hi/releases/1/activate"),
+        ("GET", "/apps/hi/releases/1/diff"),
         ("GET", "/apps/hi/executions"),
         ("GET", "/apps/hi/logs"),
         ("GET", "/apps/hi/kv"),

@@ -15,6 +15,8 @@ mod hostile;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod releases;
+#[cfg(test)]
 mod static_files;
 #[cfg(test)]
 mod support;

@@ -1,4 +1,6 @@
-//! Releases: deployed, listed, brought back.
+//! Releases: deployed, listed, compared, brought back.
+
+mod diff;
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ pub(super) fn router() -> Router<Arc<Node>> {
     Router::new()
         .route("/apps/{app}/releases", get(list).post(upload))
         .route("/apps/{app}/releases/{number}", get(show))
+        .route("/apps/{app}/releases/{number}/diff", get(diff::diff))
         .route("/apps/{app}/releases/{number}/activate", post(activate))
 }
 
