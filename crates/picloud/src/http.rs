@@ -3,6 +3,7 @@
 mod api;
 mod auth;
 mod body;
+mod error_pages;
 mod health;
 mod ingress;
 mod problem;
@@ -61,6 +62,10 @@ impl Front {
     }
 
     async fn dispatch(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+        // Before the host is looked at: the page about a wrong host is one of them.
+        if let Some(page) = error_pages::answer(&request) {
+            return page;
+        }
         let hosts = request.headers().get_all(header::HOST);
         let hosts = hosts.iter().map(http::HeaderValue::as_bytes);
         let authority = request.uri().authority().map(http::uri::Authority::as_str);

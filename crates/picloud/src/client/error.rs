@@ -28,6 +28,9 @@ pub enum Error {
 /// The control plane's `application/problem+json`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Problem {
+    /// Where the code's page is, on the server.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
     pub status: u16,
     /// Stable, for programs.
     pub code: String,

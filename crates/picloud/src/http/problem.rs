@@ -11,6 +11,8 @@ use picloud_orchestrator_core::DirectoryError;
 use picloud_shared::StoreError;
 use serde::Serialize;
 
+use super::error_pages;
+
 /// An answer that says what went wrong and what to do about it. It never holds
 /// an internal cause: that goes to the log.
 #[derive(Debug, Serialize)]
@@ -76,10 +78,21 @@ impl Problem {
     }
 }
 
+/// A problem as it is sent.
+#[derive(Serialize)]
+struct Sent<'a> {
+    /// Where the code's page is, on the host that answers.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    page: Option<String>,
+    #[serde(flatten)]
+    problem: &'a Problem,
+}
+
 impl From<Problem> for Response<Body> {
     fn from(problem: Problem) -> Self {
+        let sent = Sent { page: error_pages::path(&problem.code), problem: &problem };
         // A struct of strings and numbers always serializes.
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let body = serde_json::to_vec(&sent).unwrap_or_default();
         let mut response = Self::new(Body::from(body));
         *response.status_mut() =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -9,6 +9,8 @@ mod dev;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod error_pages;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod hostile;

@@ -7,30 +7,19 @@ use flate2::read::GzDecoder;
 use crate::support::{Answer, Picloud};
 
 /// A server with the app `hi`, whose files these are.
-struct Site {
-    server: Picloud,
-    http: reqwest::Client,
-}
+struct Site(Picloud);
 
 impl Site {
     async fn new(files: &[(&str, &str)]) -> Self {
         let server = Picloud::start(&[]);
         server.deploy("hi", files).await;
-        Self { server, http: picloud::client::http(false).build().unwrap() }
+        Self(server)
     }
 
     /// A request with these headers.
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let request = self.http.request(method.parse().unwrap(), self.server.url(path));
-        let request = request.header("host", "hi.localhost");
-        let response = headers
-            .iter()
-            .fold(request, |request, (name, value)| request.header(*name, *value))
-            .send()
-            .await
-            .unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, body: response.bytes().await.unwrap() }
+        let headers = [&[("host", "hi.localhost")], headers].concat();
+        self.0.send(method, path, &headers, "").await
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {

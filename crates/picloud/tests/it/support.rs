@@ -174,6 +174,21 @@ impl Picloud {
         answer(request).await
     }
 
+    /// A request with these headers, its host among them.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let request = self.http.request(method.parse().unwrap(), self.url(path)).body(body);
+        let with = |request: reqwest::RequestBuilder, (name, value): &(&str, &str)| {
+            request.header(*name, *value)
+        };
+        answer(headers.iter().fold(request, with)).await
+    }
+
     /// A GET from an app.
     pub async fn get(&self, app: &str, path: &str) -> Answer {
         self.request(&format!("{app}.localhost"), "GET", path, "").await

@@ -1,0 +1,132 @@
+//! A page for every error code, in the binary: what `type` of a problem leads to.
+//!
+//! To add a code: write it where it occurs, write `docs/errors/<code>.md` as the
+//! others are, add its name to [`PAGES`] and its line to `docs/errors/README.md`.
+//! `tests/it/error_pages.rs` finds codes in the sources and says what is missing.
+
+use axum::body::Body;
+use http::{HeaderValue, Method, Request, Response, header};
+
+use super::problem::Problem;
+
+/// Where the pages are, on every host. PiCloud does not know under which names
+/// and ports it is reached, and the control plane's are not for an app's
+/// clients; a path is right for whoever has the answer that names it.
+const FOLDER: &str = "/.picloud/errors/";
+
+const INDEX: &str = include_str!("../../../../docs/errors/README.md");
+
+/// Codes and their pages.
+macro_rules! pages {
+    ($($code:literal,)*) => {
+        &[$(($code, include_str!(concat!("../../../../docs/errors/", $code, ".md")))),*]
+    };
+}
+
+/// In the codes' order.
+const PAGES: &[(&str, &str)] = pages![
+    "app_busy",
+    "body_too_large",
+    "budget_exceeded",
+    "conflict",
+    "cross_origin",
+    "empty",
+    "failed",
+    "host_fault",
+    "import_cycle",
+    "instance_busy",
+    "invalid_archive",
+    "invalid_body",
+    "invalid_collection",
+    "invalid_cookie",
+    "invalid_cursor",
+    "invalid_event",
+    "invalid_header",
+    "invalid_json",
+    "invalid_key",
+    "invalid_length",
+    "invalid_manifest",
+    "invalid_name",
+    "invalid_note",
+    "invalid_option",
+    "invalid_path",
+    "invalid_query",
+    "invalid_range",
+    "invalid_route",
+    "invalid_status",
+    "invalid_value",
+    "method_not_allowed",
+    "misdirected",
+    "not_acceptable",
+    "not_an_integer",
+    "not_available",
+    "not_found",
+    "not_utf8",
+    "out_of_fuel",
+    "out_of_memory",
+    "overflow",
+    "quota_exceeded",
+    "release_broken",
+    "release_too_large",
+    "route_conflict",
+    "script_error",
+    "script_too_large",
+    "syntax_error",
+    "timed_out",
+    "too_many_files",
+    "unauthorized",
+    "unavailable",
+    "unknown_option",
+    "unreachable",
+    "usage",
+    "value_too_large",
+];
+
+/// Where the page of a code is. There is none for those that scripts make up.
+pub(super) fn path(code: &str) -> Option<String> {
+    find(code).map(|_| format!("{FOLDER}{code}"))
+}
+
+/// Answers a request for a page; `None` if it is for something else.
+pub(super) fn answer<B>(request: &Request<B>) -> Option<Response<Body>> {
+    let code = request.uri().path().strip_prefix(FOLDER)?;
+    let page = if code.is_empty() { Some(INDEX) } else { find(code) };
+    Some(match page {
+        Some(page) if matches!(*request.method(), Method::GET | Method::HEAD) => text(page),
+        Some(_) => Problem::new(405, "method_not_allowed", "this path answers GET, HEAD")
+            .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
+            .into(),
+        None => Problem::not_found("there is no such error code").into(),
+    })
+}
+
+fn find(code: &str) -> Option<&'static str> {
+    let index = PAGES.binary_search_by_key(&code, |(code, _)| code).ok()?;
+    PAGES.get(index).map(|(_, page)| *page)
+}
+
+/// Markdown that is meant to be read as it is: browsers offer to save what is
+/// called Markdown.
+fn text(page: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(page));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_is_found() {
+        for (code, page) in PAGES {
+            assert_eq!(find(code), Some(*page), "{code}: the list is not in order");
+            assert_eq!(path(code), Some(format!("/.picloud/errors/{code}")));
+        }
+        for none in ["", "README", "teapot", "../api"] {
+            assert_eq!(path(none), None, "{none}");
+        }
+    }
+}
