@@ -52,7 +52,8 @@ impl ManifestDiff {
         let routes = |layout: &Layout| {
             layout.routes.routes.iter().cloned().map(RouteSummary::from).collect()
         };
-        let egress = |layout: &Layout| layout.manifest.egress.iter().map(ToString::to_string).collect();
+        let egress =
+            |layout: &Layout| layout.manifest.egress.iter().map(ToString::to_string).collect();
         Some(Self {
             routes: SetDiff::of(&routes(&from), &routes(&to)),
             egress: SetDiff::of(&egress(&from), &egress(&to)),

@@ -158,12 +158,13 @@ async fn what_is_perhaps_not_meant_is_a_warning() {
     let world = World::new().await;
     let limits = LimitOverrides { fuel: Some(100), ..LimitOverrides::default() };
     world.manager.set_limits(&slug("shop"), limits).await.unwrap();
-    let manifest = "[limits]\nfuel = 101\n[egress]\nallow = ['example.org']";
-    let deployed = deploy(&world, files(&[("picloud.toml", manifest)])).await.unwrap();
+    let manifest = "[limits]\nfuel = 101\n[[triggers]]\non = 'kv.set'\nhandler = 'lib/a.rhai'";
+    let release = files(&[("picloud.toml", manifest), ("lib/a.rhai", "")]);
+    let deployed = deploy(&world, release).await.unwrap();
     assert_eq!(
         deployed.warnings,
         [
-            "picloud.toml: [egress] is not in effect in this version",
+            "picloud.toml: [triggers] is not in effect in this version",
             "nothing in this release answers a request",
             "picloud.toml: [limits] can only lower the app's limits",
         ]

@@ -14,9 +14,11 @@ const COUNTER: &str = "fn post(req) { `${kv::collection(\"c\").incr(req.query.ke
 async fn two_servers_share_a_database_and_lose_no_increment() {
     with_postgres("two_servers_share_a_database_and_lose_no_increment", async |url| {
         let (a, b) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let key = "7".repeat(64);
         let token = ["--admin-token", "a-token-of-both-servers", "--database-url", url];
-        let first = Picloud::start_in(&a.path().join("data"), &token);
-        let second = Picloud::start_in(&b.path().join("data"), &token);
+        let shared: Vec<&str> = token.into_iter().chain(["--master-key", &key]).collect();
+        let first = Picloud::start_in(&a.path().join("data"), &shared);
+        let second = Picloud::start_in(&b.path().join("data"), &shared);
         let deploy = ["deploy", "--app", "count", "--token", "a-token-of-both-servers"];
         let folder = a.path().join("app");
         std::fs::create_dir(&folder).unwrap();
