@@ -13,7 +13,7 @@ use quick_cache::sync::Cache;
 
 use crate::RouteTable;
 
-/// What an entry weighs beside its scripts: tables, paths, bookkeeping.
+/// What an entry weighs beside its scripts and templates: tables, paths, bookkeeping.
 const ENTRY_BYTES: u64 = 4 * 1024;
 /// The part of the memory that previews may take.
 const PREVIEW_SHARE: u64 = 8;
@@ -38,7 +38,7 @@ pub struct LoadedRelease {
     /// The manifest's `[egress] allow`.
     pub egress: Arc<[HostPattern]>,
     programs: BTreeMap<ScriptPath, Arc<Program>>,
-    /// Bytes of all scripts.
+    /// Bytes of all scripts and templates.
     bytes: u64,
 }
 
@@ -175,7 +175,7 @@ impl AppDirectory {
             settings: Arc::new(layout.manifest.settings()),
             egress: layout.manifest.egress.clone().into(),
             programs: layout.programs(),
-            bytes: layout.scripts.values().map(|source| source.len() as u64).sum(),
+            bytes: layout.sources.values().map(|source| source.len() as u64).sum(),
             manifest: layout.manifest,
         }))
     }

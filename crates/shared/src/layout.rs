@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::routes::is_script;
+use crate::routes::{is_script, is_template};
 use crate::{Manifest, Position, Program, Routes, ScriptError, ScriptPath, manifest};
 
-/// A release's manifest, routes and scripts.
+/// A release's manifest, routes, and what its programs are made of.
 #[derive(Clone, Debug)]
 pub struct Layout {
     pub manifest: Manifest,
     pub routes: Routes,
-    /// Every script that can be an entry or imported.
-    pub scripts: Arc<BTreeMap<ScriptPath, String>>,
+    /// Every script that can be an entry or imported, and every template.
+    pub sources: Arc<BTreeMap<String, String>>,
 }
 
 impl Layout {
@@ -33,9 +33,9 @@ impl Layout {
             }
         };
         let manifest = files.get(manifest::FILE).and_then(|bytes| text(manifest::FILE, bytes));
-        let scripts: BTreeMap<_, _> = files
+        let sources: BTreeMap<_, _> = files
             .iter()
-            .filter(|(path, _)| is_script(path))
+            .filter(|(path, _)| is_script(path) || is_template(path))
             .filter_map(|(path, bytes)| Some((path.clone(), text(path, bytes)?)))
             .collect();
         let manifest = match manifest.as_deref().map(Manifest::parse).transpose() {
@@ -47,7 +47,7 @@ impl Layout {
         };
         match Routes::of(&files.keys().map(String::as_str).collect(), &manifest) {
             Ok(routes) if errors.is_empty() => {
-                Ok(Self { manifest, routes, scripts: Arc::new(scripts) })
+                Ok(Self { manifest, routes, sources: Arc::new(sources) })
             }
             Ok(_) => Err(errors),
             Err(more) => Err(errors.into_iter().chain(more).collect()),
@@ -59,7 +59,7 @@ impl Layout {
     pub fn programs(&self) -> BTreeMap<ScriptPath, Arc<Program>> {
         let handlers = self.routes.routes.iter().map(|route| &route.handler);
         let handlers = handlers.chain(self.manifest.handlers().map(|at| &at.handler));
-        let base = Program::new("", Arc::clone(&self.scripts));
+        let base = Program::new("", Arc::clone(&self.sources));
         handlers
             .map(|handler| handler.script.clone())
             .collect::<std::collections::BTreeSet<_>>()
@@ -93,11 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn every_named_script_is_a_program_of_all_scripts() {
+    fn every_named_script_is_a_program_of_all_scripts_and_templates() {
         let files = files(&[
             ("index.rhai", b"1"),
             ("lib/job.rhai", b"2"),
             ("lib/other.rhai", b"3"),
+            ("templates/page.html", b"<p>"),
+            ("templates/mail/no_script.rhai", b"5"),
             ("tests/t.rhai", b"4"),
             ("public/logo.png", b"\xff"),
             ("picloud.toml", b"[[schedules]]\ncron = '* * * * *'\nhandler = 'lib/job.rhai'"),
@@ -108,23 +110,34 @@ mod tests {
         let index = &programs["index.rhai"];
         assert_eq!(
             index.files().keys().collect::<Vec<_>>(),
-            ["index.rhai", "lib/job.rhai", "lib/other.rhai"]
+            [
+                "index.rhai",
+                "lib/job.rhai",
+                "lib/other.rhai",
+                "templates/mail/no_script.rhai",
+                "templates/page.html",
+            ]
         );
-        assert_eq!(**index, Program::new("index.rhai", Arc::clone(&layout.scripts)));
+        assert_eq!(**index, Program::new("index.rhai", Arc::clone(&layout.sources)));
     }
 
     #[test]
-    fn scripts_and_manifest_are_text() {
+    fn scripts_templates_and_manifest_are_text() {
         let files = files(&[
             ("a.rhai", b"let x;\nlet \xc3\xa4 \xff"),
             ("b.rhai", b"\0"),
             ("c.rhai", b"\xff"),
+            ("templates/a/t.html", b"<p>\n\xff"),
         ]);
         let errors = Layout::of(&files).unwrap_err();
         let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
-            ["a.rhai:2:7: the file is not UTF-8 text", "c.rhai:1:1: the file is not UTF-8 text"]
+            [
+                "a.rhai:2:7: the file is not UTF-8 text",
+                "c.rhai:1:1: the file is not UTF-8 text",
+                "templates/a/t.html:2:1: the file is not UTF-8 text",
+            ]
         );
     }
 }

@@ -11,11 +11,12 @@ use sha2::{Digest, Sha256};
 /// A `.rhai` file of an app, by its path within the app.
 pub type ScriptPath = String;
 
-/// An entry script with every file of its app that it may `import`.
+/// An entry script with every script of its app that it may `import`, and every
+/// template that it may render.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     entry: ScriptPath,
-    files: Arc<BTreeMap<ScriptPath, String>>,
+    files: Arc<BTreeMap<String, String>>,
     files_digest: [u8; 32],
     digest: [u8; 32],
 }
@@ -24,7 +25,7 @@ impl Program {
     /// Puts a program together. The files, the entry among them, are shared
     /// with the other programs of the same release.
     #[must_use]
-    pub fn new(entry: impl Into<ScriptPath>, files: Arc<BTreeMap<ScriptPath, String>>) -> Self {
+    pub fn new(entry: impl Into<ScriptPath>, files: Arc<BTreeMap<String, String>>) -> Self {
         let mut hash = Sha256::new();
         for text in files.iter().flat_map(|(path, source)| [path, source]) {
             // Lengths keep ("ab", "c") and ("a", "bc") apart.
@@ -42,7 +43,7 @@ impl Program {
 
     fn from_parts(
         entry: ScriptPath,
-        files: Arc<BTreeMap<ScriptPath, String>>,
+        files: Arc<BTreeMap<String, String>>,
         files_digest: [u8; 32],
     ) -> Self {
         let digest = Sha256::new().chain_update(files_digest).chain_update(&entry).finalize();
@@ -63,7 +64,7 @@ impl Program {
     }
 
     #[must_use]
-    pub fn files(&self) -> &BTreeMap<ScriptPath, String> {
+    pub fn files(&self) -> &BTreeMap<String, String> {
         &self.files
     }
 

@@ -65,6 +65,13 @@ pub fn is_script(path: &str) -> bool {
     path.strip_suffix(".rhai").is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/'))
         && !path.starts_with("tests/")
         && !path.starts_with("public/")
+        && !is_template(path)
+}
+
+/// Whether a file is a template: text that scripts can render, whatever its name.
+#[must_use]
+pub fn is_template(path: &str) -> bool {
+    path.starts_with("templates/")
 }
 
 impl Routes {
@@ -169,7 +176,7 @@ fn sole_script_at_root(conventional: &[Candidate]) -> Option<Candidate> {
 }
 
 fn is_routed(path: &str) -> bool {
-    is_script(path) && !path.starts_with("lib/") && !path.starts_with("templates/")
+    is_script(path) && !path.starts_with("lib/")
 }
 
 /// `public/style.css` is at `/style.css`; an `index.html` is at its folder too.
