@@ -1,7 +1,8 @@
 //! The words of `wit/types.wit`, as the guest's code uses them. They are types
 //! of the crate's own so that everything but `bindings.rs` also builds natively.
 
-/// An entry script with every file that it may import.
+/// An entry script with every script that it may import, and every template that
+/// it may render.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
     /// Path of the script that answers events; one of `files`.

@@ -13,6 +13,7 @@ use crate::model::{
 };
 use crate::modules::{Modules, Resolver};
 use crate::sdk::req::Req;
+use crate::sdk::template::{Templates, is_template};
 use crate::sdk::{Context, Host, Registration, Shared, json, response};
 
 /// The functions that answer HTTP methods.
@@ -44,11 +45,11 @@ struct Function {
 /// Everything that scripts can call, in the order of the reference.
 #[must_use]
 pub fn reference(host: Box<dyn Host>) -> Vec<Registration> {
-    engine::new(&Context::new(host), &Names::default()).registered.registrations
+    engine::new(&Context::new(host, None), &Names::default()).registered.registrations
 }
 
 impl Script {
-    /// Parses a program and everything that it imports.
+    /// Parses a program, everything that it imports, and its templates.
     ///
     /// # Errors
     /// The mistakes in its files, at least one.
@@ -57,8 +58,11 @@ impl Script {
         program: Program,
     ) -> Result<(Self, ScriptInfo), Vec<ScriptError>> {
         let Program { entry, files } = program;
+        // Only scripts can be imported.
+        let (templates, files): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|(path, _)| is_template(path));
         let files: BTreeMap<_, _> = files.into_iter().collect();
-        let context = Context::new(host);
+        let context = Context::new(host, Templates::parse(templates)?);
         let names = Names::defined_in(files.values().map(String::as_str));
         let Equipped { mut engine, registered, source } = engine::new(&context, &names);
         let modules = Modules::new(files, Rc::clone(&source));

@@ -33,6 +33,7 @@ pub mod register;
 pub mod req;
 pub mod response;
 pub mod secrets;
+pub mod template;
 pub mod time;
 
 use rhai::{Dynamic, EvalAltResult, ImmutableString, Map};
@@ -68,6 +69,7 @@ pub const NAMESPACES: &[Namespace] = &[
     base64::NAMESPACE,
     hex::NAMESPACE,
     html::NAMESPACE,
+    template::NAMESPACE,
     time::NAMESPACE,
     random::NAMESPACE,
     crypto::NAMESPACE,

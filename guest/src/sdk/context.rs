@@ -1,4 +1,5 @@
-//! What the SDK's functions share: the host, and the invocation being run.
+//! What the SDK's functions share: the host, the templates, and the invocation
+//! being run.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -6,15 +7,18 @@ use std::rc::Rc;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::template::Templates;
 use super::{Host, Result, throw};
 use crate::model::Invocation;
 
 /// The SDK's functions hold it by reference count: a guest has one thread.
 pub type Shared = Rc<Context>;
 
-/// The host, and the invocation being run.
+/// The host, the templates, and the invocation being run.
 pub struct Context {
     host: Box<dyn Host>,
+    /// `None` if the program has none.
+    templates: Option<Templates>,
     /// `None` while the program is being loaded.
     running: RefCell<Option<Running>>,
 }
@@ -26,8 +30,8 @@ struct Running {
 }
 
 impl Context {
-    pub(crate) fn new(host: Box<dyn Host>) -> Shared {
-        Rc::new(Self { host, running: RefCell::new(None) })
+    pub(crate) fn new(host: Box<dyn Host>, templates: Option<Templates>) -> Shared {
+        Rc::new(Self { host, templates, running: RefCell::new(None) })
     }
 
     /// From here on the program answers an event.
@@ -47,6 +51,11 @@ impl Context {
     /// The host, or nothing while the program is being loaded.
     pub(crate) fn host_if_running(&self) -> Option<&dyn Host> {
         self.running.borrow().is_some().then_some(self.host.as_ref())
+    }
+
+    /// The program's templates; they do not wait for an invocation.
+    pub(crate) fn templates(&self) -> Option<&Templates> {
+        self.templates.as_ref()
     }
 
     /// The invocation, for `service`.

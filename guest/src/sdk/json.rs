@@ -19,7 +19,7 @@ pub(super) const NAMESPACE: Namespace =
 
 /// How deep arrays and maps may be nested, either way; that deep, neither
 /// direction comes near the end of the stack.
-const MAX_DEPTH: usize = 128;
+pub(crate) const MAX_DEPTH: usize = 128;
 
 fn register(to: &mut Registrar<'_>, _: &Shared) {
     to.function(

@@ -17,6 +17,7 @@ mod random;
 mod req;
 mod response;
 mod secrets;
+mod template;
 mod time;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,7 @@ const NAMESPACES: &[(&str, &[Case], &[Failure])] = &[
     ("base64", base64::CASES, base64::FAILURES),
     ("hex", hex::CASES, hex::FAILURES),
     ("html", html::CASES, html::FAILURES),
+    ("template", template::CASES, template::FAILURES),
     ("time", time::CASES, time::FAILURES),
     ("random", random::CASES, random::FAILURES),
     ("crypto", crypto::CASES, crypto::FAILURES),
@@ -76,6 +78,10 @@ fn run(namespace: &str, script: &str) -> String {
             get_with(&world, &format!("{bucket}{script}"))
         }
         "http" => get_with(&world, &format!(r#"let a = http::get("http://h/json"); {script}"#)),
+        "template" => {
+            let response = send(&world, script, template::FILES, request("GET")).unwrap();
+            String::from_utf8(response.body).unwrap()
+        }
         _ => get_with(&world, script),
     }
 }
