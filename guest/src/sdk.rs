@@ -35,6 +35,7 @@ pub mod response;
 pub mod secrets;
 pub mod template;
 pub mod time;
+pub mod url;
 
 use rhai::{Dynamic, EvalAltResult, ImmutableString, Map};
 
@@ -68,6 +69,7 @@ pub const NAMESPACES: &[Namespace] = &[
     json::NAMESPACE,
     base64::NAMESPACE,
     hex::NAMESPACE,
+    url::NAMESPACE,
     html::NAMESPACE,
     template::NAMESPACE,
     time::NAMESPACE,

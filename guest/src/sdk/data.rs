@@ -42,6 +42,16 @@ impl Deref for Data {
     }
 }
 
+/// A string as it is, and what has one way to be written (a number, a bool, a
+/// char) as text; anything else comes back.
+pub(crate) fn written(value: Dynamic) -> std::result::Result<ImmutableString, Dynamic> {
+    if value.is_int() || value.is_float() || value.is_bool() || value.is_char() {
+        Ok(value.to_string().into())
+    } else {
+        value.try_cast_result()
+    }
+}
+
 /// Text of bytes that `function` has made; throws `not_utf8` if they are none.
 pub(crate) fn text(function: &'static str, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {

@@ -2,6 +2,7 @@
 
 use rhai::{Dynamic, ImmutableString};
 
+use super::data::written;
 use super::{Namespace, Registrar, Result, Shared, throw, type_name};
 
 pub(super) const NAMESPACE: Namespace =
@@ -20,14 +21,10 @@ fn escape(value: Dynamic) -> Result<ImmutableString> {
     if value.is_unit() {
         return Ok(ImmutableString::new());
     }
-    let text = if value.is_int() || value.is_float() || value.is_bool() || value.is_char() {
-        value.to_string().into()
-    } else {
-        value.try_cast_result::<ImmutableString>().map_err(|value| {
-            let what = type_name(&value);
-            throw("html", "invalid_value", format!("a {what} is not text; put it together first"))
-        })?
-    };
+    let text = written(value).map_err(|value| {
+        let what = type_name(&value);
+        throw("html", "invalid_value", format!("a {what} is not text; put it together first"))
+    })?;
     if !text.contains(['&', '<', '>', '"', '\'']) {
         return Ok(text);
     }

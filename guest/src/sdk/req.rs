@@ -117,7 +117,7 @@ fn text(req: &Req) -> Result<&str> {
 }
 
 /// Of a name that occurs twice, the first stays.
-fn to_map<K: AsRef<str>, V: Into<String>>(pairs: impl Iterator<Item = (K, V)>) -> Map {
+pub(super) fn to_map<K: AsRef<str>, V: Into<String>>(pairs: impl Iterator<Item = (K, V)>) -> Map {
     let mut map = Map::new();
     for (key, value) in pairs {
         map.entry(key.as_ref().into()).or_insert_with(|| value.into().into());

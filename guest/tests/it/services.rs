@@ -19,6 +19,7 @@ mod response;
 mod secrets;
 mod template;
 mod time;
+mod url;
 
 use std::collections::BTreeSet;
 
@@ -43,6 +44,7 @@ const NAMESPACES: &[(&str, &[Case], &[Failure])] = &[
     ("json", json::CASES, json::FAILURES),
     ("base64", base64::CASES, base64::FAILURES),
     ("hex", hex::CASES, hex::FAILURES),
+    ("url", url::CASES, url::FAILURES),
     ("html", html::CASES, html::FAILURES),
     ("template", template::CASES, template::FAILURES),
     ("time", time::CASES, time::FAILURES),
