@@ -29,6 +29,7 @@ pub mod log;
 pub mod options;
 mod page;
 pub mod random;
+pub mod regex;
 pub mod register;
 pub mod req;
 pub mod response;
@@ -70,6 +71,7 @@ pub const NAMESPACES: &[Namespace] = &[
     base64::NAMESPACE,
     hex::NAMESPACE,
     url::NAMESPACE,
+    regex::NAMESPACE,
     html::NAMESPACE,
     template::NAMESPACE,
     time::NAMESPACE,

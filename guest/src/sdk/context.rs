@@ -7,6 +7,7 @@ use std::rc::Rc;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::regex::Patterns;
 use super::template::Templates;
 use super::{Host, Result, throw};
 use crate::model::Invocation;
@@ -21,6 +22,7 @@ pub struct Context {
     templates: Option<Templates>,
     /// `None` while the program is being loaded.
     running: RefCell<Option<Running>>,
+    patterns: Patterns,
 }
 
 struct Running {
@@ -31,7 +33,8 @@ struct Running {
 
 impl Context {
     pub(crate) fn new(host: Box<dyn Host>, templates: Option<Templates>) -> Shared {
-        Rc::new(Self { host, templates, running: RefCell::new(None) })
+        let (running, patterns) = (RefCell::new(None), Patterns::default());
+        Rc::new(Self { host, templates, running, patterns })
     }
 
     /// From here on the program answers an event.
@@ -64,6 +67,12 @@ impl Context {
             Some(running) => Ok(Rc::clone(&running.invocation)),
             None => Err(not_available(service)),
         }
+    }
+
+    /// The regular expressions that have been compiled. They are the same
+    /// whoever asks, so those of the program's loading stay.
+    pub(super) fn patterns(&self) -> &Patterns {
+        &self.patterns
     }
 
     /// Uses the invocation's random numbers, which its seed determines.

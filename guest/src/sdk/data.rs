@@ -69,3 +69,11 @@ pub(crate) fn place(text: &str, at: usize) -> String {
         None => format!("byte {at}"),
     }
 }
+
+/// A text in quotes for a message, of a long one enough to recognise it by.
+pub(crate) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or("")),
+        None => format!("{text:?}"),
+    }
+}

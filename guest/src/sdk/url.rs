@@ -10,7 +10,7 @@ use form_urlencoded::Serializer;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rhai::{Dynamic, ImmutableString, Map};
 
-use super::data::{place, text, written};
+use super::data::{place, quoted, text, written};
 use super::req::to_map;
 use super::{Namespace, Registrar, Result, Shared, throw, type_name};
 
@@ -78,7 +78,8 @@ fn parse(text: &str) -> Result<Map> {
     let authority = url.authority();
     let port = match &authority {
         Some(authority) => authority.port_to_u16().map_err(|_| {
-            throw("url", "invalid_url", format!("{text:?} is no URL: a port is at most 65535"))
+            let message = format!("{} is no URL: a port is at most 65535", quoted(text));
+            throw("url", "invalid_url", message)
         })?,
         None => None,
     };
@@ -100,11 +101,13 @@ fn join(base: &str, relative: &str) -> Result<String> {
     let link = UriRef::parse(relative).map_err(|error| invalid(relative, error))?;
     let from = UriRef::parse(base).map_err(|error| invalid(base, error))?;
     let from = Uri::try_from(from).map_err(|_| {
-        throw("url", "invalid_url", format!("{base:?} is no URL to start from: it has no scheme"))
+        let message = format!("{} is no URL to start from: it has no scheme", quoted(base));
+        throw("url", "invalid_url", message)
     })?;
     let joined = link.resolve_against(&from.strip_fragment());
     joined.map(Uri::into_string).map_err(|_| {
-        let message = format!("{relative:?} leads nowhere from {base:?}, which has no folders");
+        let (link, base) = (quoted(relative), quoted(base));
+        let message = format!("{link} leads nowhere from {base}, which has no folders");
         throw("url", "invalid_url", message)
     })
 }
@@ -119,7 +122,7 @@ fn invalid(text: &str, error: ParseError) -> Box<rhai::EvalAltResult> {
         ParseErrorKind::InvalidIpv6Addr => format!("no IPv6 address begins with {place}"),
         ParseErrorKind::UnexpectedChar => format!("{place} cannot stand there"),
     };
-    throw("url", "invalid_url", format!("{text:?} is no URL: {what}"))
+    throw("url", "invalid_url", format!("{} is no URL: {what}", quoted(text)))
 }
 
 fn build_query(map: Map) -> Result<String> {

@@ -14,6 +14,7 @@ mod json;
 mod kv;
 mod log;
 mod random;
+mod regex;
 mod req;
 mod response;
 mod secrets;
@@ -45,6 +46,7 @@ const NAMESPACES: &[(&str, &[Case], &[Failure])] = &[
     ("base64", base64::CASES, base64::FAILURES),
     ("hex", hex::CASES, hex::FAILURES),
     ("url", url::CASES, url::FAILURES),
+    ("regex", regex::CASES, regex::FAILURES),
     ("html", html::CASES, html::FAILURES),
     ("template", template::CASES, template::FAILURES),
     ("time", time::CASES, time::FAILURES),
