@@ -14,7 +14,7 @@ use crate::sdk::{self, Shared, log};
 
 /// Calls within calls. At this depth the deepest expressions still leave most of
 /// the guest's stack unused.
-const MAX_CALL_DEPTH: usize = 64;
+pub(crate) const MAX_CALL_DEPTH: usize = 64;
 /// Expressions and blocks within one another, in functions and outside. A sum of
 /// so many terms is as deep, and pages are put together as such sums.
 const MAX_EXPRESSION_DEPTH: usize = 128;

@@ -9,7 +9,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `script` | the program, and the contract between it and what calls it |
-//! | `modules` | `import` |
+//! | `entry` | a file with handlers |
+//! | `invoke` | `app::invoke`: handlers that call others |
+//! | `modules` | the program's files, `import` |
+//! | `reach` | what a program imports and invokes, parsed with it |
 //! | `calls` | what is called where, found before it runs |
 //! | `dialect` | where scripts differ from plain Rhai |
 //! | `engine` | the Rhai engine and its limits |
@@ -39,9 +42,12 @@ mod bindings;
 mod calls;
 mod dialect;
 mod engine;
+mod entry;
 mod error;
+mod invoke;
 pub mod model;
 mod modules;
+mod reach;
 mod script;
 pub mod sdk;
 

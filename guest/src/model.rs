@@ -49,6 +49,16 @@ pub struct ScriptError {
     pub stack: Vec<Frame>,
 }
 
+impl ScriptError {
+    /// The message, and the place behind it.
+    pub(crate) fn one_line(&self) -> String {
+        match &self.position {
+            Some(at) => format!("{} ({}:{}:{})", self.message, at.file, at.line, at.column),
+            None => self.message.clone(),
+        }
+    }
+}
+
 /// Everything about an invocation that the script has not brought itself.
 #[derive(Clone, Debug, Default)]
 pub struct Invocation {

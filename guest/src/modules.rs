@@ -1,4 +1,4 @@
-//! `import`: the program's files as modules.
+//! The program's files, and `import`, which makes modules of them.
 //!
 //! A file is parsed and its top level evaluated once, while the program is being
 //! loaded, so that an `import` at run time is a lookup. Only a path that a script
@@ -8,15 +8,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use rhai::{
-    AST, ASTNode, Engine, EvalAltResult, Expr, Module, ModuleResolver, Position, Scope, Shared,
-    Stmt,
-};
+use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
-use crate::calls::Calls;
-use crate::dialect::{self, Source};
+use crate::dialect::Source;
 use crate::error;
 use crate::model::ScriptError;
+use crate::sdk::data::quoted;
+use crate::sdk::options::nearest;
 use crate::sdk::throw;
 
 /// The files of a program, and the modules that have been made of them.
@@ -32,17 +30,6 @@ enum State {
     /// Its top level is being evaluated.
     Loading,
     Ready(Shared<Module>),
-}
-
-/// What a program imports by literal paths.
-pub(crate) struct Imports {
-    /// In order.
-    pub(crate) paths: Vec<String>,
-    /// Whether a function there, or of the entry script, names a constant of its
-    /// file plainly.
-    pub(crate) use_constants: bool,
-    /// What is called there, and in the entry script.
-    pub(crate) calls: Calls,
 }
 
 /// How a program resolves its imports.
@@ -73,57 +60,10 @@ impl Modules {
         }
     }
 
-    /// Parses everything that `ast`, which is the file `path`, imports by a
-    /// literal path, and what that imports in turn.
-    pub(crate) fn parse_imports(
-        &self,
-        engine: &Engine,
-        path: &str,
-        ast: &AST,
-    ) -> Result<Imports, Vec<ScriptError>> {
-        let mut errors = Vec::new();
-        let mut found: Vec<String> = Vec::new();
-        let mut use_constants = dialect::uses_constants(ast);
-        let mut calls = Calls::default();
-        calls.add(ast);
-        let mut open = vec![(path.to_owned(), imports_of(ast))];
-        while let Some((importer, imports)) = open.pop() {
-            // A file that is parsed at run time may need what none needs now.
-            use_constants |= imports.computed;
-            calls.incomplete |= imports.computed;
-            for (import, position) in imports.literal {
-                let target = match self.locate(&import, Some(&importer)) {
-                    Ok(target) => target,
-                    Err(message) => {
-                        let position = error::place(&importer, position);
-                        errors.push(ScriptError { message, position, ..Default::default() });
-                        continue;
-                    }
-                };
-                if target == path || found.contains(&target) {
-                    continue;
-                }
-                found.push(target.clone());
-                match self.parse(engine, &target) {
-                    Ok(ast) => {
-                        use_constants |= dialect::uses_constants(&ast);
-                        calls.add(&ast);
-                        open.push((target.clone(), imports_of(&ast)));
-                        self.states.borrow_mut().insert(target, State::Parsed(ast));
-                    }
-                    Err(error) => errors.push(error),
-                }
-            }
-        }
-        if errors.is_empty() {
-            found.sort();
-            Ok(Imports { paths: found, use_constants, calls })
-        } else {
-            errors.sort_by_key(|error| {
-                error.position.as_ref().map(|at| (at.file.clone(), at.line, at.column))
-            });
-            Err(errors)
-        }
+    /// Takes files that have been parsed, to be made modules of.
+    pub(crate) fn add(&self, parsed: impl Iterator<Item = (String, AST)>) {
+        let parsed = parsed.map(|(path, ast)| (path, State::Parsed(ast)));
+        self.states.borrow_mut().extend(parsed);
     }
 
     /// The module of a file, made now if it has not been before.
@@ -143,13 +83,7 @@ impl Modules {
             Some(State::Parsed(ast)) => evaluate(engine, path, &ast, position),
             None => match self.parse(engine, path) {
                 Ok(ast) => evaluate(engine, path, &ast, position),
-                Err(error) => {
-                    let place = error.position.map_or_else(String::new, |at| {
-                        format!(" ({}:{}:{})", at.file, at.line, at.column)
-                    });
-                    let message = format!("{}{place}", error.message);
-                    Err(at(throw("import", "syntax_error", message), position))
-                }
+                Err(error) => Err(at(throw("import", "syntax_error", error.one_line()), position)),
             },
         };
         let mut states = self.states.borrow_mut();
@@ -162,7 +96,7 @@ impl Modules {
 
     /// The file that an import means: a path from the app's root, or, beginning
     /// with `./` or `../`, from the importing file; `.rhai` may be left out.
-    fn locate(&self, import: &str, importer: Option<&str>) -> Result<String, String> {
+    pub(crate) fn locate(&self, import: &str, importer: Option<&str>) -> Result<String, String> {
         let mut parts: Vec<&str> = Vec::new();
         if import.starts_with("./") || import.starts_with("../") {
             let folder = importer.and_then(|path| path.rsplit_once('/')).map_or("", |(dir, _)| dir);
@@ -188,6 +122,24 @@ impl Modules {
         } else {
             Err(format!("there is no file to import as \"{import}\""))
         }
+    }
+
+    /// The script that a handler's path means, which begins at the app's root.
+    pub(crate) fn locate_handler(&self, path: &str) -> Result<String, String> {
+        let is_handler = |path: &str| {
+            path.strip_suffix(".rhai").is_some()
+                && !path.starts_with("tests/")
+                && !path.starts_with("public/")
+        };
+        if is_handler(path) && self.files.contains_key(path) {
+            return Ok(path.to_owned());
+        }
+        let scripts = || self.files.keys().map(String::as_str).filter(|path| is_handler(path));
+        let hint = match nearest(path, scripts()) {
+            Some(nearest) => format!("did you mean {nearest}?"),
+            None => format!("there are {}", scripts().take(20).collect::<Vec<_>>().join(", ")),
+        };
+        Err(format!("there is no script {} to invoke; {hint}", quoted(path)))
     }
 }
 
@@ -226,26 +178,4 @@ fn evaluate(
 fn at(mut error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
     error.set_position(position);
     error
-}
-
-/// What a file imports.
-struct Found {
-    /// Literal paths, with their places.
-    literal: Vec<(String, Position)>,
-    /// Whether there is a path that is put together at run time.
-    computed: bool,
-}
-
-fn imports_of(ast: &AST) -> Found {
-    let mut found = Found { literal: Vec::new(), computed: false };
-    ast.walk(&mut |nodes: &[ASTNode<'_>]| {
-        if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = nodes.last() {
-            match &import.0 {
-                Expr::StringConstant(path, at) => found.literal.push((path.to_string(), *at)),
-                _ => found.computed = true,
-            }
-        }
-        true
-    });
-    found
 }

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use rhai::{AST, CallFnOptions, Dynamic, Engine, FnAccess, Scope};
+use rhai::{Dynamic, Engine, Scope};
 
 use crate::dialect::{self, Names};
 use crate::engine::{self, Equipped};
+use crate::entry::{Entry, Function};
 use crate::error::{Thrown, describe};
+use crate::invoke::Handlers;
 use crate::model::{
     Event, Frame, Invocation, NamedEvent, Program, Request, Response, ScriptError, ScriptInfo,
 };
 use crate::modules::{Modules, Resolver};
+use crate::reach;
 use crate::sdk::req::Req;
 use crate::sdk::template::{Templates, is_template};
 use crate::sdk::{Context, Host, Registration, Shared, json, response};
@@ -23,23 +26,10 @@ const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "op
 pub struct Script {
     context: Shared,
     engine: Engine,
-    ast: AST,
-    /// Path of the entry script.
-    entry: String,
-    functions: Vec<Function>,
-    /// Whether there are statements outside of functions to run first.
-    has_top_level: bool,
+    entry: Entry,
     /// What a method without a function is answered with; `None` if the file
     /// has no function for any.
     allow: Option<String>,
-}
-
-/// A function of the entry script that can be a handler.
-struct Function {
-    name: String,
-    /// How many parameters it may be called with: 0, 1 or both.
-    takes_none: bool,
-    takes_one: bool,
 }
 
 /// Everything that scripts can call, in the order of the reference.
@@ -49,7 +39,7 @@ pub fn reference(host: Box<dyn Host>) -> Vec<Registration> {
 }
 
 impl Script {
-    /// Parses a program, everything that it imports, and its templates.
+    /// Parses a program, everything that it imports or invokes, and its templates.
     ///
     /// # Errors
     /// The mistakes in its files, at least one.
@@ -69,12 +59,12 @@ impl Script {
         engine.set_module_resolver(Resolver(Rc::clone(&modules)));
 
         let ast = modules.parse(&engine, &entry).map_err(|error| vec![error])?;
-        let imports = modules.parse_imports(&engine, &entry, &ast)?;
-        registered.complete(&mut engine, &imports.calls);
-        if imports.use_constants {
+        let reachable = reach::parse(&engine, &modules, &entry, &ast)?;
+        registered.complete(&mut engine, &reachable.calls);
+        if reachable.use_constants {
             dialect::share_constants(&mut engine);
         }
-        for path in &imports.paths {
+        for path in &reachable.imports {
             modules.load(&engine, path, rhai::Position::NONE).map_err(|error| {
                 match describe(error, path) {
                     Thrown::Error(error) => vec![error],
@@ -89,14 +79,14 @@ impl Script {
         // What only parsing needs is not to be part of the image.
         source.borrow_mut().set("");
 
-        let functions = functions_of(&ast);
+        context.provide(Handlers::new(modules, reachable.invoked));
+        let entry = Entry::new(entry, ast);
         let info = ScriptInfo {
-            functions: functions.iter().map(|function| function.name.clone()).collect(),
-            imports: imports.paths,
+            functions: entry.functions.iter().map(|function| function.name.clone()).collect(),
+            imports: reachable.imports,
         };
-        let has_top_level = !ast.statements().is_empty();
-        let allow = allow(&functions);
-        Ok((Self { context, engine, ast, entry, functions, has_top_level, allow }, info))
+        let allow = allow(&entry.functions);
+        Ok((Self { context, engine, entry, allow }, info))
     }
 
     /// Answers one event.
@@ -128,16 +118,16 @@ impl Script {
             return self.body(request);
         };
         let handler = match request.method.as_str() {
-            "GET" => self.function("get"),
-            "HEAD" => self.function("head").or_else(|| self.function("get")),
-            "POST" => self.function("post"),
-            "PUT" => self.function("put"),
-            "PATCH" => self.function("patch"),
-            "DELETE" => self.function("delete"),
-            "OPTIONS" => self.function("options"),
+            "GET" => self.entry.function("get"),
+            "HEAD" => self.entry.function("head").or_else(|| self.entry.function("get")),
+            "POST" => self.entry.function("post"),
+            "PUT" => self.entry.function("put"),
+            "PATCH" => self.entry.function("patch"),
+            "DELETE" => self.entry.function("delete"),
+            "OPTIONS" => self.entry.function("options"),
             _ => None,
         };
-        if let Some(function) = handler.or_else(|| self.function("handle")) {
+        if let Some(function) = handler.or_else(|| self.entry.function("handle")) {
             return self.call(function, Dynamic::from(Req::new(request)));
         }
         let status = if request.method == "OPTIONS" { 204 } else { 405 };
@@ -155,42 +145,23 @@ impl Script {
 
     /// Calls the function of that name.
     fn exactly(&self, name: &str, argument: Dynamic) -> Result<Response, Thrown> {
-        match self.function(name) {
+        match self.entry.function(name) {
             Some(function) => self.call(function, argument),
-            None => Err(failure(format!("{} has no function {name}", self.entry))),
+            None => Err(failure(format!("{} has no function {name}", self.entry.path))),
         }
     }
 
-    fn function(&self, name: &str) -> Option<&Function> {
-        self.functions.iter().find(|function| function.name == name)
-    }
-
     fn call(&self, function: &Function, argument: Dynamic) -> Result<Response, Thrown> {
-        let options = CallFnOptions::new().eval_ast(self.has_top_level);
-        let scope = &mut Scope::new();
-        let name = function.name.as_str();
-        let result = if function.takes_one {
-            self.engine.call_fn_with_options::<Dynamic>(
-                options,
-                scope,
-                &self.ast,
-                name,
-                (argument,),
-            )
-        } else if function.takes_none {
-            self.engine.call_fn_with_options::<Dynamic>(options, scope, &self.ast, name, ())
-        } else {
-            return Err(failure(format!(
-                "{name} in {} must take one parameter, or none",
-                self.entry
-            )));
-        };
-        match result {
+        let (name, file) = (&function.name, &self.entry.path);
+        if !function.is_callable() {
+            return Err(failure(format!("{name} in {file} must take one parameter, or none")));
+        }
+        match self.entry.call(&self.engine, function, argument) {
             Ok(value) => self.answer(value),
-            Err(error) => match describe(error, &self.entry) {
+            Err(error) => match describe(error, file) {
                 Thrown::Error(mut error) => {
                     // Rhai leaves out the call that we made.
-                    error.stack.push(Frame { function: name.to_owned(), position: None });
+                    error.stack.push(Frame { function: name.clone(), position: None });
                     Err(Thrown::Error(error))
                 }
                 thrown @ Thrown::Response(_) => Err(thrown),
@@ -202,9 +173,9 @@ impl Script {
     fn body(&self, request: Request) -> Result<Response, Thrown> {
         let mut scope = Scope::new();
         scope.push_constant("req", Req::new(request));
-        match self.engine.eval_ast_with_scope::<Dynamic>(&mut scope, &self.ast) {
+        match self.engine.eval_ast_with_scope::<Dynamic>(&mut scope, &self.entry.ast) {
             Ok(value) => self.answer(value),
-            Err(error) => Err(describe(error, &self.entry)),
+            Err(error) => Err(describe(error, &self.entry.path)),
         }
     }
 
@@ -226,38 +197,8 @@ impl Script {
         }
         response::Response::json(&value)
             .map(response::Response::finish)
-            .map_err(|error| describe(error, &self.entry))
+            .map_err(|error| describe(error, &self.entry.path))
     }
-}
-
-/// The functions of the entry script that can be handlers, in its order.
-fn functions_of(ast: &AST) -> Vec<Function> {
-    let mut found: Vec<_> = ast
-        .iter_fn_def()
-        .filter(|function| {
-            function.access == FnAccess::Public
-                && function.this_type.is_none()
-                && !function.name.starts_with("anon$")
-        })
-        .collect();
-    found.sort_by_key(|function| function.body.start_position());
-    let mut functions: Vec<Function> = Vec::new();
-    for definition in found {
-        let index = functions.iter().position(|f| f.name == definition.name.as_str());
-        let index = index.unwrap_or_else(|| {
-            let name = definition.name.to_string();
-            functions.push(Function { name, takes_none: false, takes_one: false });
-            functions.len() - 1
-        });
-        if let Some(function) = functions.get_mut(index) {
-            match definition.params.len() {
-                0 => function.takes_none = true,
-                1 => function.takes_one = true,
-                _ => {}
-            }
-        }
-    }
-    functions
 }
 
 /// The value of `Allow`, or `None` if the file has no function for HTTP.

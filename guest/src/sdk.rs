@@ -17,7 +17,7 @@ pub mod base64;
 pub mod config;
 pub mod context;
 pub mod crypto;
-mod data;
+pub(crate) mod data;
 pub mod files;
 mod headers;
 pub mod hex;

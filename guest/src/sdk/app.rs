@@ -1,8 +1,9 @@
-//! `app::`: what the script may know of the app that it belongs to.
+//! `app::`: what the script may know of the app that it belongs to, and its
+//! other handlers.
 
 use std::rc::Rc;
 
-use rhai::ImmutableString;
+use rhai::{Dynamic, ImmutableString, NativeCallContext};
 
 use super::{Namespace, Registrar, Result, Shared};
 
@@ -26,6 +27,19 @@ fn register(to: &mut Registrar<'_>, context: &Shared) {
             let origin = ctx.host("app")?.origin();
             let slash = if path.starts_with('/') { "" } else { "/" };
             Ok(format!("{origin}{slash}{path}"))
+        },
+    );
+    let ctx = Rc::clone(context);
+    to.function(
+        "invoke(handler, payload) -> value",
+        "Calls another handler of the app, `\"file.rhai#function\"` or `\"file.rhai\"` for its \
+         `handle`, as a part of this invocation, and returns its value. Throws \
+         `handler_not_found`, `too_deep`, and what the handler throws.",
+        move |call: NativeCallContext<'_>,
+              handler: ImmutableString,
+              payload: Dynamic|
+              -> Result<Dynamic> {
+            ctx.handlers("app")?.invoke(&call, &handler, payload.flatten())
         },
     );
 }

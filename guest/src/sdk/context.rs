@@ -1,7 +1,7 @@
 //! What the SDK's functions share: the host, the templates, and the invocation
 //! being run.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use rand_chacha::ChaCha20Rng;
@@ -10,6 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 use super::regex::Patterns;
 use super::template::Templates;
 use super::{Host, Result, throw};
+use crate::invoke::Handlers;
 use crate::model::Invocation;
 
 /// The SDK's functions hold it by reference count: a guest has one thread.
@@ -23,6 +24,8 @@ pub struct Context {
     /// `None` while the program is being loaded.
     running: RefCell<Option<Running>>,
     patterns: Patterns,
+    /// Empty until the program is loaded.
+    handlers: OnceCell<Handlers>,
 }
 
 struct Running {
@@ -33,8 +36,19 @@ struct Running {
 
 impl Context {
     pub(crate) fn new(host: Box<dyn Host>, templates: Option<Templates>) -> Shared {
-        let (running, patterns) = (RefCell::new(None), Patterns::default());
-        Rc::new(Self { host, templates, running, patterns })
+        Rc::new(Self {
+            host,
+            templates,
+            running: RefCell::new(None),
+            patterns: Patterns::default(),
+            handlers: OnceCell::new(),
+        })
+    }
+
+    /// What the program can invoke, once it is loaded.
+    pub(crate) fn provide(&self, handlers: Handlers) {
+        // Programs are loaded once; there is nothing to replace.
+        let _ = self.handlers.set(handlers);
     }
 
     /// From here on the program answers an event.
@@ -73,6 +87,14 @@ impl Context {
     /// whoever asks, so those of the program's loading stay.
     pub(super) fn patterns(&self) -> &Patterns {
         &self.patterns
+    }
+
+    /// What the program can invoke, for `service`.
+    pub(super) fn handlers(&self, service: &'static str) -> Result<&Handlers> {
+        match self.handlers.get() {
+            Some(handlers) if self.running.borrow().is_some() => Ok(handlers),
+            _ => Err(not_available(service)),
+        }
     }
 
     /// Uses the invocation's random numbers, which its seed determines.

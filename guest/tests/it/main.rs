@@ -8,6 +8,7 @@ mod errors;
 mod fake;
 mod hostile;
 mod imports;
+mod invoke;
 mod language;
 mod services;
 mod values;
