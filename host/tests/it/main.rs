@@ -4,6 +4,8 @@
 mod support;
 
 #[cfg(test)]
+mod depth;
+#[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod handler;
