@@ -19,6 +19,8 @@ mod postgres;
 #[cfg(test)]
 mod releases;
 #[cfg(test)]
+mod services;
+#[cfg(test)]
 mod static_files;
 #[cfg(test)]
 mod support;
