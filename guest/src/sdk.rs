@@ -17,6 +17,7 @@ pub mod base64;
 pub mod config;
 pub mod context;
 pub mod crypto;
+pub mod csv;
 pub(crate) mod data;
 pub mod files;
 mod headers;
@@ -68,6 +69,7 @@ pub const NAMESPACES: &[Namespace] = &[
     response::NAMESPACE,
     req::NAMESPACE,
     json::NAMESPACE,
+    csv::NAMESPACE,
     base64::NAMESPACE,
     hex::NAMESPACE,
     url::NAMESPACE,

@@ -1,6 +1,6 @@
 //! Options: the map that a function takes as its last argument.
 
-use rhai::{Dynamic, Map};
+use rhai::{Array, Dynamic, Map};
 
 use super::{Result, throw, type_name};
 
@@ -41,6 +41,10 @@ impl Options {
 
     pub(crate) fn map(&mut self, key: &str) -> Result<Option<Map>> {
         self.typed(key, "a map")
+    }
+
+    pub(crate) fn array(&mut self, key: &str) -> Result<Option<Array>> {
+        self.typed(key, "an array")
     }
 
     fn typed<T: Clone + 'static>(&mut self, key: &str, wanted: &str) -> Result<Option<T>> {

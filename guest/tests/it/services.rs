@@ -6,6 +6,7 @@ mod app;
 mod base64;
 mod config;
 mod crypto;
+mod csv;
 mod files;
 mod hex;
 mod html;
@@ -43,6 +44,7 @@ const NAMESPACES: &[(&str, &[Case], &[Failure])] = &[
     ("response", response::CASES, response::FAILURES),
     ("req", req::CASES, req::FAILURES),
     ("json", json::CASES, json::FAILURES),
+    ("csv", csv::CASES, csv::FAILURES),
     ("base64", base64::CASES, base64::FAILURES),
     ("hex", hex::CASES, hex::FAILURES),
     ("url", url::CASES, url::FAILURES),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use picloud_shared::{CompileError, Outcome, Program, Sandbox as _};
 
-use crate::support::{Run, assert_unharmed, host};
+use crate::support::{Run, assert_unharmed};
 
 fn program(files: &[(&str, &str)]) -> Program {
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
@@ -15,8 +15,8 @@ fn program(files: &[(&str, &str)]) -> Program {
 }
 
 /// Runs a program that must fail through its own fault, and says how.
-async fn failure(files: &[(&str, &str)]) -> String {
-    match Run::default().program(&program(files)).await.outcome {
+async fn failure(run: &Run, files: &[(&str, &str)]) -> String {
+    match run.program(&program(files)).await.outcome {
         Outcome::ScriptError(error) => error.to_string(),
         other => panic!("{other:?}"),
     }
@@ -24,6 +24,7 @@ async fn failure(files: &[(&str, &str)]) -> String {
 
 #[tokio::test]
 async fn a_template_that_contains_itself_is_an_error_however_deep_it_is_called() {
+    let run = Run::alone();
     let nested =
         "fn nest(n) { if n == 0 { template::render(\"t.html\", #{}) } else { nest(n - 1) } }";
     for template in [
@@ -35,15 +36,16 @@ async fn a_template_that_contains_itself_is_an_error_however_deep_it_is_called()
         for depth in [0, 50] {
             let script = format!("{nested} nest({depth})");
             let files = [("index.rhai", script.as_str()), ("templates/t.html", template)];
-            let error = failure(&files).await;
+            let error = failure(&run, &files).await;
             assert!(!error.is_empty(), "{template} {depth}");
         }
     }
-    assert_unharmed(host()).await;
+    assert_unharmed(&run.host).await;
 }
 
 #[tokio::test]
 async fn a_template_of_endless_operators_is_refused_when_it_is_compiled() {
+    let run = Run::alone();
     for operator in ["not ", "-", "(", "["] {
         let mut template = String::from("{{ ");
         for _ in 0..5_000 {
@@ -51,23 +53,24 @@ async fn a_template_of_endless_operators_is_refused_when_it_is_compiled() {
         }
         template.push_str("1 }}");
         let files = [("index.rhai", "1"), ("templates/t.html", template.as_str())];
-        match host().compile(&program(&files)).await {
+        match run.host.compile(&program(&files)).await {
             Err(CompileError::Script(_) | CompileError::TooLarge(_)) => {}
             other => panic!("{operator}: {other:?}"),
         }
     }
-    assert_unharmed(host()).await;
+    assert_unharmed(&run.host).await;
 }
 
 #[tokio::test]
 async fn handlers_that_invoke_one_another_come_to_an_end() {
+    let run = Run::alone();
     let deep =
         "fn down(n, f) { if n == 0 { app::invoke(\"index.rhai\", f) } else { down(n - 1, f) } }
         fn handle(x) { down(50, 1) }";
-    let error = failure(&[("index.rhai", deep)]).await;
+    let error = failure(&run, &[("index.rhai", deep)]).await;
     assert!(!error.is_empty());
     let plain = "fn handle(x) { app::invoke(\"index.rhai\", 1) }";
-    let error = failure(&[("index.rhai", plain)]).await;
+    let error = failure(&run, &[("index.rhai", plain)]).await;
     assert!(error.contains('8'), "{error}");
-    assert_unharmed(host()).await;
+    assert_unharmed(&run.host).await;
 }
