@@ -15,6 +15,8 @@ mod examples;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod releases;
