@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::support::Picloud;
+use crate::upstream::Upstream;
 
 /// The server with one example deployed by `picloud deploy`.
 fn example(name: &str) -> Picloud {
@@ -124,4 +125,134 @@ async fn counter_loses_no_increment() {
     assert_eq!(deleted.status, 204);
     assert_eq!(server.get("counter", "/likes").await.json()["count"], 0);
     assert_eq!(server.get("counter", "/Not%20a%20name").await.status, 400);
+}
+
+/// The server with one example that may call servers of this machine, its
+/// manifest changed for the test.
+fn example_with(name: &str, change: impl Fn(String) -> String) -> Picloud {
+    let server = Picloud::start(&["--egress-private", "127.0.0.0/8"]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["index.rhai", "picloud.toml"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let text = if file == "picloud.toml" { change(text) } else { text };
+        std::fs::write(copy.path().join(file), text).unwrap();
+    }
+    server.cli(["deploy", copy.path().to_str().unwrap(), "--app", name]).ok();
+    server
+}
+
+#[tokio::test]
+async fn webhook_takes_what_is_signed_once_and_passes_it_on() {
+    let upstream = Upstream::start("204 No Content", "").await;
+    let server = example_with("webhook", |manifest| {
+        let manifest = manifest.replace("https://example.org/", &upstream.url());
+        manifest.replace("\"example.org\"", &format!("\"{}\"", upstream.addr))
+    });
+    let delivery = r#"{"id": "d1", "event": "paid"}"#;
+    let send = async |signature: &str| {
+        let headers = [("host", "webhook.localhost"), ("x-signature", signature)];
+        server.send("POST", "/", &headers, delivery).await
+    };
+    assert_eq!(send("sha256=").await.status, 503, "there is no key yet");
+    server.api("PUT", "/apps/webhook/secrets/WEBHOOK_KEY", "my-key").await;
+    for wrong in ["", "sha256=", "sha256=00"] {
+        assert_eq!(send(wrong).await.status, 401, "{wrong}");
+    }
+    assert!(upstream.requests().is_empty());
+    // printf '{"id": "d1", "event": "paid"}' | openssl dgst -sha256 -hmac my-key
+    let signature = "sha256=89a5400f66b7d7c88780e6a1636ab9f9f550ff0947657ce68fc9229d4303e951";
+    let first = send(signature).await;
+    assert_eq!((first.status.as_u16(), first.json()["known"].clone()), (201, json!(false)));
+    assert_eq!(send(signature).await.json()["known"], true);
+    let [request] = &upstream.requests()[..] else { panic!("{:?}", upstream.requests()) };
+    assert!(request.starts_with("POST /incoming ") && request.contains("\"event\":\"paid\""));
+    let stored = server.get("webhook", "/").await.json();
+    assert_eq!(stored["items"][0]["value"]["forwarded"], 204);
+}
+
+#[tokio::test]
+async fn weather_cache_asks_once_and_tells_whose_fault_it_is() {
+    let upstream = Upstream::start("200 OK", r#"{"celsius": 21.5}"#).await;
+    let server = example_with("weather-cache", |manifest| {
+        let manifest = manifest.replace("https://weather.example.org/", &upstream.url());
+        manifest.replace("\"weather.example.org\"", &format!("\"{}\"", upstream.addr))
+    });
+    for (cached, city) in [("miss", "S%C3%A3o%20Paulo"), ("hit", "s%C3%A3o%20paulo")] {
+        let answer = server.get("weather-cache", &format!("/?city={city}")).await;
+        assert_eq!(answer.header("x-cache"), Some(cached), "{answer:?}");
+        assert_eq!(answer.json()["celsius"], 21.5);
+    }
+    assert_eq!(upstream.requests().len(), 1);
+    assert!(upstream.requests()[0].starts_with("GET /now?city=s%C3%A3o+paulo "));
+    assert_eq!(server.get("weather-cache", "/").await.status, 422);
+
+    let broken = Upstream::start("500 No", "").await;
+    let server = example_with("weather-cache", |manifest| {
+        let manifest = manifest.replace("https://weather.example.org/", &broken.url());
+        manifest.replace("\"weather.example.org\"", &format!("\"{}\"", broken.addr))
+    });
+    let answer = server.get("weather-cache", "/?city=Berlin").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.text()),
+        (502, "the weather service answered 500\n")
+    );
+}
+
+#[tokio::test]
+async fn gallery_keeps_photos_and_shows_them_by_links() {
+    let server = example("gallery");
+    let path = "/photos/a%20photo.png";
+    let send = async |method, content_type: &str, body: &'static [u8]| {
+        let headers = [("host", "gallery.localhost"), ("content-type", content_type)];
+        server.send(method, path, &headers, body).await
+    };
+    assert!(server.get("gallery", "/").await.text().contains("There are no photos yet."));
+    assert_eq!(send("PUT", "text/html", b"<script>").await.status, 415);
+    assert_eq!(send("PUT", "image/png", b"\x89PNG\0bytes").await.status, 201);
+    let page = server.get("gallery", "/").await;
+    assert!(page.text().contains("a photo.png, 1 KiB"), "{}", page.text());
+    let link = server.get("gallery", path).await;
+    assert_eq!(link.status, 303);
+    let link = link.header("location").unwrap().strip_prefix("http://gallery.localhost").unwrap();
+    let photo = server.get("gallery", link).await;
+    assert_eq!(photo.header("content-type"), Some("image/png"));
+    assert_eq!(&photo.body[..], b"\x89PNG\0bytes");
+    assert!(page.text().contains("a%20photo.png?expires="));
+    assert_eq!(send("DELETE", "", b"").await.status, 204);
+    assert_eq!(send("DELETE", "", b"").await.status, 404);
+    assert_eq!(server.get("gallery", "/upload.js").await.status, 200);
+}
+
+#[tokio::test]
+async fn blog_lets_its_author_write_and_nobody_else() {
+    let server = example("blog");
+    let host = "blog.localhost";
+    assert!(server.get("blog", "/").await.text().contains("Nothing has been written yet."));
+    let post = "title=A+%3Cb%3E+title&text=**Hi**+%3Cscript%3E%0A%0A-+one%0A-+two";
+    assert_eq!(server.request(host, "POST", "/write", post).await.status, 403);
+    assert_eq!(server.request(host, "POST", "/write", "password=pw").await.status, 403);
+
+    server.deploy("hash", &[("index.rhai", "crypto::password_hash(req.text())")]).await;
+    let hash = server.request("hash.localhost", "POST", "/", "pw").await.text().to_owned();
+    server.api("PUT", "/apps/blog/secrets/PASSWORD_HASH", hash).await;
+    server.api("PUT", "/apps/blog/secrets/SESSION_KEY", "a key for the sessions of a test").await;
+    assert_eq!(server.request(host, "POST", "/write", "password=no").await.status, 403);
+    let login = server.request(host, "POST", "/write", "password=pw").await;
+    assert_eq!(login.status, 303, "{login:?}");
+    let cookie = login.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+
+    let write = async |cookie: &str| {
+        let headers = [("host", host), ("cookie", cookie)];
+        server.send("POST", "/write", &headers, post).await
+    };
+    assert_eq!(write("session=forged").await.status, 403);
+    let written = write(&cookie).await;
+    assert_eq!(written.header("location"), Some("/posts/a-b-title"), "{written:?}");
+    let page = server.get("blog", "/posts/a-b-title").await;
+    assert!(page.text().contains("<h1>A &lt;b&gt; title</h1>"), "{}", page.text());
+    assert!(page.text().contains("<p><strong>Hi</strong> &lt;script&gt;</p>"), "{}", page.text());
+    assert!(page.text().contains("<ul><li>one</li><li>two</li></ul>"), "{}", page.text());
+    assert!(server.get("blog", "/").await.text().contains("href=\"/posts/a-b-title\""));
+    assert_eq!(server.get("blog", "/posts/none").await.status, 404);
 }

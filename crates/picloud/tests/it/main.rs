@@ -26,3 +26,5 @@ mod services;
 mod static_files;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upstream;
