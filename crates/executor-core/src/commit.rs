@@ -78,7 +78,8 @@ async fn replaced(
     Ok(hashes)
 }
 
-async fn remove_unreferenced(
+/// Removes those of the contents that no file of the app has.
+pub(crate) async fn remove_unreferenced(
     backends: &Backends,
     app: AppId,
     mut hashes: Vec<BlobHash>,

@@ -12,7 +12,7 @@ use picloud_shared::{
 };
 use tokio::time::timeout_at;
 
-use crate::commit::WithFiles;
+use crate::commit::{self, WithFiles};
 use crate::gate::{ExecutionGate, Refused};
 use crate::log::InvocationLog;
 use crate::passwords::Passwords;
@@ -106,6 +106,16 @@ impl Executor {
         };
         let outcome = run.attempts().await;
         Ok(run.finish(outcome))
+    }
+
+    /// Removes contents of an app's files that were put before `before_ms`,
+    /// Unix time, and that no file has: what a process that was killed has
+    /// left. No commit of the app refers to them meanwhile.
+    pub async fn remove_unreferenced(&self, app: AppId, before_ms: u64) -> Result<(), StoreError> {
+        let state = self.app(app);
+        let _turn = state.contents.lock().await;
+        let old = self.backends.contents.older_than(app, before_ms).await?;
+        commit::remove_unreferenced(&self.backends, app, old).await
     }
 
     /// How many invocations run now.

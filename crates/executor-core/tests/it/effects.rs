@@ -124,6 +124,21 @@ async fn a_refused_commit_leaves_no_contents_behind() {
 }
 
 #[tokio::test]
+async fn what_a_killed_process_left_is_removed_and_nothing_else() {
+    let setup = run(|services| {
+        Box::pin(async move {
+            put(&services, "a", "kept").await;
+            answer()
+        })
+    })
+    .await;
+    let left = picloud_shared::BlobHash::of(b"left");
+    setup.files.kept.lock().unwrap().insert((APP, left), Bytes::from_static(b"left"));
+    setup.executor.remove_unreferenced(APP, 0).await.unwrap();
+    assert_eq!(setup.files.kept_texts(), ["kept"].map(String::from).into());
+}
+
+#[tokio::test]
 async fn files_have_limits() {
     let limited = |file_bytes| Task {
         limits: Arc::new(Limits { file_bytes, ..Limits::default() }),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use picloud_shared::{App, AppId, BlobHash, StoreError};
+use picloud_shared::{App, AppId, StoreError};
 
 use crate::node::Node;
 
@@ -55,11 +55,7 @@ async fn remove_unreferenced_contents(node: &Node, before_ms: u64) -> Result<(),
             node.contents.remove_app(app).await?;
             continue;
         }
-        let mut old = node.contents.older_than(app, before_ms).await?;
-        let referenced = node.stores.files.referenced(app, &old).await?;
-        let referenced: HashSet<BlobHash> = referenced.into_iter().collect();
-        old.retain(|hash| !referenced.contains(hash));
-        node.contents.remove(app, &old).await?;
+        node.executor.remove_unreferenced(app, before_ms).await?;
     }
     Ok(())
 }
