@@ -17,7 +17,7 @@ mod generated {
     export!(Exports with_types_in self);
 }
 
-use generated::picloud::sdk::{app, config, crypto, files, http, kv, log, secrets, types};
+use generated::picloud::sdk::{app, config, crypto, files, http, kv, log, secrets, test, types};
 
 thread_local! {
     /// Filled by `compile`, and from then on part of the memory image from
@@ -179,6 +179,40 @@ impl sdk::Host for WitHost {
         };
         log::write(level, message, fields);
     }
+
+    fn test_send(&self, request: sdk::test::Request) -> Result<model::Response, sdk::test::Error> {
+        let sdk::test::Request { method, path, headers, body } = request;
+        let types::Response { status, headers, body } =
+            test::send(&test::ClientRequest { method, path, headers, body })?;
+        Ok(model::Response { status, headers, body })
+    }
+
+    fn test_set_time(&self, now_ms: u64) -> Result<(), sdk::test::Error> {
+        Ok(test::set_time(now_ms)?)
+    }
+
+    fn test_add_stub(&self, stub: sdk::test::Stub) -> Result<(), sdk::test::Error> {
+        let sdk::test::Stub { method, url, response } = stub;
+        Ok(test::add_stub(&test::Stub { method, url, response: response.into() })?)
+    }
+
+    fn test_outbound_requests(&self) -> Result<Vec<sdk::http::Request>, sdk::test::Error> {
+        let requests = test::outbound_requests()?.into_iter();
+        Ok(requests
+            .map(|request| sdk::http::Request {
+                method: request.method,
+                url: request.url,
+                headers: request.headers,
+                body: request.body,
+                timeout_ms: request.timeout_ms,
+                redirects: request.redirects,
+            })
+            .collect())
+    }
+
+    fn test_set_secret(&self, name: &str, value: &str) -> Result<(), sdk::test::Error> {
+        Ok(test::set_secret(name, value)?)
+    }
 }
 
 impl From<kv::Error> for sdk::kv::Error {
@@ -238,6 +272,16 @@ impl From<crypto::Error> for sdk::crypto::Error {
         match error {
             crypto::Error::InvalidPassword(message) => Self::InvalidPassword(message),
             crypto::Error::InvalidHash(message) => Self::InvalidHash(message),
+        }
+    }
+}
+
+impl From<test::Error> for sdk::test::Error {
+    fn from(error: test::Error) -> Self {
+        match error {
+            test::Error::NotAvailable(message) => Self::NotAvailable(message),
+            test::Error::InvalidRequest(message) => Self::InvalidRequest(message),
+            test::Error::Failed(message) => Self::Failed(message),
         }
     }
 }

@@ -101,6 +101,7 @@ impl Script {
             (Event::Http(request), Some(name)) => {
                 self.exactly(&name, Dynamic::from(Req::new(request)))
             }
+            (Event::Named(event), Some(name)) if event.service == "test" => self.test(&name),
             (Event::Named(event), None) => self.named(event),
             (Event::Named(event), Some(name)) => {
                 argument_of(event).and_then(|argument| self.exactly(&name, argument))
@@ -143,21 +144,40 @@ impl Script {
         self.exactly(name, argument_of(event)?)
     }
 
-    /// Calls the function of that name.
-    fn exactly(&self, name: &str, argument: Dynamic) -> Result<Response, Thrown> {
-        match self.entry.function(name) {
-            Some(function) => self.call(function, argument),
-            None => Err(failure(format!("{} has no function {name}", self.entry.path))),
+    /// Whatever a test's last expression is, nobody reads it; but it is not to
+    /// end early.
+    fn test(&self, name: &str) -> Result<Response, Thrown> {
+        match self.run(self.function(name)?, Dynamic::UNIT) {
+            Ok(_) => Ok(response::Response::empty(204).finish()),
+            Err(Thrown::Response(response)) => {
+                let status = response.finish().status;
+                Err(failure(format!("the test threw a response of status {status}")))
+            }
+            Err(error) => Err(error),
         }
     }
 
+    /// Calls the function of that name.
+    fn exactly(&self, name: &str, argument: Dynamic) -> Result<Response, Thrown> {
+        self.call(self.function(name)?, argument)
+    }
+
+    fn function(&self, name: &str) -> Result<&Function, Thrown> {
+        let missing = || failure(format!("{} has no function {name}", self.entry.path));
+        self.entry.function(name).ok_or_else(missing)
+    }
+
     fn call(&self, function: &Function, argument: Dynamic) -> Result<Response, Thrown> {
+        self.answer(self.run(function, argument)?)
+    }
+
+    fn run(&self, function: &Function, argument: Dynamic) -> Result<Dynamic, Thrown> {
         let (name, file) = (&function.name, &self.entry.path);
         if !function.is_callable() {
             return Err(failure(format!("{name} in {file} must take one parameter, or none")));
         }
         match self.entry.call(&self.engine, function, argument) {
-            Ok(value) => self.answer(value),
+            Ok(value) => Ok(value),
             Err(error) => match describe(error, file) {
                 Thrown::Error(mut error) => {
                     // Rhai leaves out the call that we made.

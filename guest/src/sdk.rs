@@ -36,6 +36,7 @@ pub mod req;
 pub mod response;
 pub mod secrets;
 pub mod template;
+pub mod test;
 pub mod time;
 pub mod url;
 
@@ -80,6 +81,7 @@ pub const NAMESPACES: &[Namespace] = &[
     random::NAMESPACE,
     crypto::NAMESPACE,
     app::NAMESPACE,
+    test::NAMESPACE,
 ];
 
 /// What the SDK needs of the outside: on wasm the WIT imports, in tests a fake.
@@ -187,6 +189,24 @@ pub trait Host {
 
     /// Writes a line of the invocation's log; `fields` is a JSON object.
     fn log(&self, level: log::Level, message: &str, fields: Option<&str>);
+
+    /// Makes a request to the app, as a client would.
+    fn test_send(
+        &self,
+        request: test::Request,
+    ) -> std::result::Result<crate::model::Response, test::Error>;
+
+    /// Sets the app's clock.
+    fn test_set_time(&self, now_ms: u64) -> std::result::Result<(), test::Error>;
+
+    /// Has requests to other servers answered.
+    fn test_add_stub(&self, stub: test::Stub) -> std::result::Result<(), test::Error>;
+
+    /// What the app has sent to other servers since the test began.
+    fn test_outbound_requests(&self) -> std::result::Result<Vec<http::Request>, test::Error>;
+
+    /// Gives the app a secret.
+    fn test_set_secret(&self, name: &str, value: &str) -> std::result::Result<(), test::Error>;
 }
 
 /// The error that a script catches as `#{ code, message, service }`.

@@ -47,6 +47,7 @@ pub(crate) const IMPORTS: &[&str] = &[
     "picloud:sdk/kv@0.1.0",
     "picloud:sdk/log@0.1.0",
     "picloud:sdk/secrets@0.1.0",
+    "picloud:sdk/test@0.1.0",
     "picloud:sdk/types@0.1.0",
 ];
 

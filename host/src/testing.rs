@@ -143,6 +143,7 @@ pub fn services() -> Services {
         log: Arc::new(NoLog),
         origin: "http://app.localhost".into(),
         secrets: Arc::new(NoSecrets),
+        test: None,
     }
 }
 

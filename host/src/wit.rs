@@ -9,6 +9,7 @@ mod http;
 mod kv;
 mod log;
 mod secrets;
+mod test;
 
 use wasmtime::component::{HasData, Linker};
 
@@ -23,6 +24,9 @@ pub(crate) mod bindings {
             "picloud:sdk/config": trappable,
             "picloud:sdk/files.url": trappable,
             "picloud:sdk/log": trappable,
+            "picloud:sdk/test.add-stub": trappable,
+            "picloud:sdk/test.outbound-requests": trappable,
+            "picloud:sdk/test.set-time": trappable,
             default: async | trappable,
         },
         exports: { default: async },
@@ -40,6 +44,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     sdk::kv::add_to_linker::<State, kv::Kv>(linker, kv::view)?;
     sdk::log::add_to_linker::<State, log::Log>(linker, log::view)?;
     sdk::secrets::add_to_linker::<State, secrets::Secrets>(linker, secrets::view)?;
+    sdk::test::add_to_linker::<State, test::Test>(linker, test::view)?;
     sdk::types::add_to_linker::<State, Types>(linker, |_| Types)
 }
 

@@ -11,12 +11,15 @@
 //!    time gains nothing.
 //! 4. the answer is read up to its limits, in the time there is.
 //!
+//! [`Stubs`] stands in for all other servers where an app is tested.
+//!
 //! No proxy is used, whatever the environment says: it would resolve names
 //! itself. Connections are kept per app, for 30 s of idleness at most.
 
 mod address;
 mod connector;
 mod request;
+mod stubs;
 
 use std::error::Error as _;
 use std::num::NonZeroUsize;
@@ -41,6 +44,8 @@ use url::Url;
 
 use connector::{Connector, Refused};
 use request::Prepared;
+
+pub use stubs::Stubs;
 
 /// Apps whose connections are kept.
 const APPS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -108,24 +113,6 @@ impl Egress {
         client.clone()
     }
 
-    /// Whether the manifest and the operator allow the host of this URL.
-    fn check_host(&self, url: &Url, caps: &Caps) -> Result<(), Error> {
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or_default();
-        let is_default = url.port().is_none();
-        let allows = |pattern: &HostPattern| pattern.allows(host, port, is_default);
-        let shown = if is_default { host.to_owned() } else { format!("{host}:{port}") };
-        if !caps.allow.iter().any(allows) {
-            let message = format!("{shown} is not in [egress] allow of picloud.toml");
-            return Err(Error::Denied(message));
-        }
-        if !self.allow.is_empty() && !self.allow.iter().any(allows) {
-            let message = format!("this server's operator does not allow calls of {shown}");
-            return Err(Error::Denied(message));
-        }
-        Ok(())
-    }
-
     async fn follow(
         &self,
         app: AppId,
@@ -134,7 +121,7 @@ impl Egress {
     ) -> Result<Response, Error> {
         let client = self.client(app);
         loop {
-            self.check_host(&request.url, caps)?;
+            check_host(&request.url, caps, &self.allow)?;
             let sent = client.request(request.to_http()?).await;
             let answer = sent.map_err(|error| failure(&request.url, &error))?;
             let location = answer.headers().get(header::LOCATION);
@@ -163,6 +150,24 @@ impl HttpClient for Egress {
     }
 }
 
+/// Whether the manifest and the operator allow the host of this URL.
+fn check_host(url: &Url, caps: &Caps, operators: &[HostPattern]) -> Result<(), Error> {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    let is_default = url.port().is_none();
+    let allows = |pattern: &HostPattern| pattern.allows(host, port, is_default);
+    let shown = if is_default { host.to_owned() } else { format!("{host}:{port}") };
+    if !caps.allow.iter().any(allows) {
+        let message = format!("{shown} is not in [egress] allow of picloud.toml");
+        return Err(Error::Denied(message));
+    }
+    if !operators.is_empty() && !operators.iter().any(allows) {
+        let message = format!("this server's operator does not allow calls of {shown}");
+        return Err(Error::Denied(message));
+    }
+    Ok(())
+}
+
 /// Reads the whole answer.
 async fn read<B>(answer: http::Response<B>, url: Url, caps: &Caps) -> Result<Response, Error>
 where
@@ -177,15 +182,20 @@ where
             Error::Failed(format!("{} broke off its answer", host_of(&url)))
         }
     })?;
-    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
     Ok(Response {
         status: parts.status.as_u16(),
-        headers: parts.headers.iter().map(header).collect(),
+        headers: lines(&parts.headers),
         body: body.to_bytes(),
         url: url.into(),
     })
+}
+
+/// Headers as scripts have them.
+fn lines(headers: &http::HeaderMap) -> Vec<(String, String)> {
+    let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    headers.iter().map(line).collect()
 }
 
 /// Why there is no answer, in words that say nothing of our own network.

@@ -64,6 +64,18 @@ impl Prepared {
         Ok(request)
     }
 
+    /// As a script would have it.
+    pub(crate) fn to_script(&self) -> Request {
+        Request {
+            method: self.method.to_string(),
+            url: self.url.to_string(),
+            headers: crate::lines(&self.headers),
+            body: self.body.clone(),
+            timeout_ms: None,
+            redirects: self.redirects,
+        }
+    }
+
     /// The request that a redirect asks for, RFC 9110.
     pub(crate) fn redirected(
         mut self,
@@ -104,7 +116,7 @@ fn invalid(message: String) -> Error {
 }
 
 /// A URL that names a host to call, and nothing to say to it in secret.
-fn checked(mut url: Url) -> Result<Url, Error> {
+pub(crate) fn checked(mut url: Url) -> Result<Url, Error> {
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(invalid("a URL begins with http:// or https:// and a host".to_owned()));
     }

@@ -8,15 +8,52 @@ use picloud_shared::unit::{Kept, Quotas, WriteSet};
 use picloud_shared::{AppId, BlobHash, StoreError};
 use tokio::sync::Mutex;
 
-use crate::services::Backends;
+use crate::executor::Task;
+use crate::services::{AppState, Attempt, Backends};
+
+/// What an attempt has written.
+pub(crate) struct Written {
+    write_set: WriteSet,
+    contents: Vec<Arc<dyn Staged>>,
+}
+
+impl Written {
+    /// `None` if it has written nothing.
+    pub(crate) fn by(attempt: &Attempt) -> Option<Self> {
+        let (files, contents) = attempt.files.write_set();
+        let write_set = WriteSet { kv: attempt.kv.write_set(), files };
+        (!write_set.is_empty()).then_some(Self { write_set, contents })
+    }
+
+    /// Commits it. Whoever calls this holds [`AppState::commits`].
+    pub(crate) async fn commit(
+        self,
+        backends: &Backends,
+        app: &AppState,
+        task: &Task,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let Self { write_set, contents } = self;
+        let Task { app: id, limits, .. } = task;
+        let quotas = Quotas { kv_bytes: limits.kv_bytes, file_bytes: limits.file_bytes };
+        let kept = if write_set.files.is_empty() {
+            backends.units.commit(*id, write_set, quotas, now_ms).await?
+        } else {
+            let commit = WithFiles { app: *id, write_set, contents, quotas, now_ms };
+            commit.commit(backends.clone(), Arc::clone(&app.contents)).await?
+        };
+        app.has_kept(kept);
+        Ok(())
+    }
+}
 
 /// A write-set with files among it.
-pub(crate) struct WithFiles {
-    pub(crate) app: AppId,
-    pub(crate) write_set: WriteSet,
-    pub(crate) contents: Vec<Arc<dyn Staged>>,
-    pub(crate) quotas: Quotas,
-    pub(crate) now_ms: u64,
+struct WithFiles {
+    app: AppId,
+    write_set: WriteSet,
+    contents: Vec<Arc<dyn Staged>>,
+    quotas: Quotas,
+    now_ms: u64,
 }
 
 impl WithFiles {
@@ -25,7 +62,7 @@ impl WithFiles {
     ///
     /// `one_at_a_time` is the app's: what one commit finds unreferenced no
     /// other is about to refer to.
-    pub(crate) async fn commit(
+    async fn commit(
         self,
         backends: Backends,
         one_at_a_time: Arc<Mutex<()>>,

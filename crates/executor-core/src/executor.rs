@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use picloud_shared::config::Settings;
-use picloud_shared::unit::{Quotas, WriteSet};
+use picloud_shared::test::Test;
 use picloud_shared::{
     AppId, AppSlug, Clock, Event, Execution, ExecutionId, Handler, HostPattern, Invocation, Limits,
     Outcome, Program, ReleaseNumber, Sandbox, ScriptError, StoreError, Usage,
 };
 use tokio::time::timeout_at;
 
-use crate::commit::{self, WithFiles};
+use crate::at_once::AtOnce;
+use crate::commit::{self, Written};
 use crate::gate::{ExecutionGate, Refused};
 use crate::log::InvocationLog;
 use crate::passwords::Passwords;
@@ -87,6 +88,19 @@ impl Executor {
     /// # Errors
     /// [`Refused`], before anything has run.
     pub async fn execute(&self, task: Task) -> Result<Executed, Refused> {
+        self.run(task, None).await
+    }
+
+    /// Runs a test: like a handler, but what it writes is committed as it is
+    /// written, whatever becomes of it, and it has what `test` lends it.
+    ///
+    /// # Errors
+    /// [`Refused`], before anything has run.
+    pub async fn execute_test(&self, task: Task, test: Arc<dyn Test>) -> Result<Executed, Refused> {
+        self.run(task, Some(test)).await
+    }
+
+    async fn run(&self, task: Task, test: Option<Arc<dyn Test>>) -> Result<Executed, Refused> {
         let _permit = self.gate.admit(task.app, task.limits.concurrency).await?;
         let now_ms = self.clock.now_ms();
         let Backends { secrets, vault, .. } = &self.backends;
@@ -103,6 +117,7 @@ impl Executor {
             attempts: 0,
             outcome: None,
             task,
+            test,
         };
         let outcome = run.attempts().await;
         Ok(run.finish(outcome))
@@ -142,6 +157,8 @@ struct Run<'a> {
     executor: &'a Executor,
     app: Arc<AppState>,
     task: Task,
+    /// What is lent to a test.
+    test: Option<Arc<dyn Test>>,
     id: ExecutionId,
     started_at_ms: u64,
     started: Instant,
@@ -197,7 +214,18 @@ impl Run<'_> {
         // for this one, or it would conflict again.
         let now_ms = self.executor.clock.now_ms();
         let attempt = Attempt::new(backends, &self.app, &self.task, now_ms);
-        let services = attempt.services(&self.app, &self.task, &self.log, &self.secrets);
+        let mut services = attempt.services(&self.app, &self.task, &self.log, &self.secrets);
+        if let Some(test) = &self.test {
+            let at_once = Arc::new(AtOnce {
+                backends: backends.clone(),
+                app: Arc::clone(&self.app),
+                task: self.task.clone(),
+                clock: Arc::clone(&self.executor.clock),
+            });
+            services.kv = Arc::clone(&at_once) as _;
+            services.files = at_once;
+            services.test = Some(Arc::clone(test));
+        }
         let invocation = Invocation {
             id: self.id,
             app: self.task.slug.clone(),
@@ -238,24 +266,10 @@ impl Run<'_> {
     }
 
     async fn commit(&self, attempt: &Attempt, exclusive: bool) -> Result<(), StoreError> {
-        let (files, contents) = attempt.files.write_set();
-        let write_set = WriteSet { kv: attempt.kv.write_set(), files };
-        if write_set.is_empty() {
-            return Ok(());
-        }
+        let Some(written) = Written::by(attempt) else { return Ok(()) };
         let _shared = if exclusive { None } else { Some(self.app.commits.read().await) };
-        let Task { app, limits, .. } = &self.task;
-        let quotas = Quotas { kv_bytes: limits.kv_bytes, file_bytes: limits.file_bytes };
-        let now_ms = self.executor.clock.now_ms();
-        let backends = &self.executor.backends;
-        let kept = if write_set.files.is_empty() {
-            backends.units.commit(*app, write_set, quotas, now_ms).await?
-        } else {
-            let commit = WithFiles { app: *app, write_set, contents, quotas, now_ms };
-            commit.commit(backends.clone(), Arc::clone(&self.app.contents)).await?
-        };
-        self.app.has_kept(kept);
-        Ok(())
+        let Executor { backends, clock, .. } = self.executor;
+        written.commit(backends, &self.app, &self.task, clock.now_ms()).await
     }
 
     fn finish(mut self, outcome: Outcome) -> Executed {

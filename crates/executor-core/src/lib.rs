@@ -11,6 +11,7 @@
 //! 4. [`recorder`]: its execution and its log lines, stored in batches after
 //!    the client has its answer.
 
+mod at_once;
 mod commit;
 pub mod executor;
 pub mod gate;

@@ -112,6 +112,7 @@ impl Attempt {
             log: Arc::clone(log) as _,
             origin: Arc::clone(&task.origin),
             secrets: Arc::clone(secrets) as _,
+            test: None,
         }
     }
 }

@@ -17,6 +17,7 @@ mod output;
 mod releases;
 mod secrets;
 mod serve;
+mod test;
 mod text;
 
 use std::net::IpAddr;
@@ -35,6 +36,7 @@ use crate::config::DEFAULT_DATA_DIR;
 const EXAMPLES: &str = "\
 Examples:
   picloud init hello && picloud dev hello    make an app and run it while you edit
+  picloud test hello                         run its tests
   picloud serve                              run a server
   picloud deploy hello                       put a folder or a file on the server
   picloud invoke --app hello /               call it
@@ -80,6 +82,7 @@ struct Global {
 enum Command {
     Serve(Box<serve::ServeArgs>),
     Dev(dev::DevArgs),
+    Test(test::TestArgs),
     Init(init::InitArgs),
     Deploy(deploy::DeployArgs),
     Invoke(invoke::InvokeArgs),
@@ -112,6 +115,7 @@ async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => serve::run(*args, &global).await,
         Command::Dev(args) => dev::run(args, &global).await,
+        Command::Test(args) => test::run(args, &global).await,
         Command::Init(args) => init::run(&args, &global),
         Command::Deploy(args) => deploy::run(args, &global).await,
         Command::Invoke(args) => invoke::run(args, &global).await,

@@ -8,4 +8,5 @@ mod data_dir;
 mod http;
 mod node;
 pub mod server;
+mod tester;
 pub mod watch;

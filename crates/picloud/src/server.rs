@@ -17,6 +17,7 @@ use picloud_host::Host;
 use picloud_manager_core::{Manager, ReleaseCaps, SecretKeeper};
 use picloud_orchestrator_core::{AppDirectory, Hosts};
 use picloud_shared::files::Contents;
+use picloud_shared::http::HttpClient;
 use picloud_shared::vault::KEY_BYTES;
 use picloud_shared::{AppSlug, Clock, Limits, SystemClock, Vault};
 use picloud_store::{DirContents, Stores};
@@ -54,6 +55,20 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a server has around it. Tests of apps run in one of their own.
+pub struct World {
+    pub clock: Arc<dyn Clock>,
+    /// The way to other servers; `None` for the one that the configuration
+    /// describes.
+    pub network: Option<Arc<dyn HttpClient>>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), network: None }
+    }
+}
+
 /// A server that answers requests.
 pub struct Server {
     node: Arc<Node>,
@@ -70,6 +85,14 @@ impl Server {
     /// # Errors
     /// Each says what to do about it.
     pub async fn start(config: ServerConfig) -> anyhow::Result<Self> {
+        Self::start_in(config, World::default()).await
+    }
+
+    /// [`Server::start`] in a world of one's own.
+    ///
+    /// # Errors
+    /// Each says what to do about it.
+    pub async fn start_in(config: ServerConfig, world: World) -> anyhow::Result<Self> {
         raise_file_limit();
         let metrics = metrics_handle()?;
         let hosts = Hosts::new(&config.control_hosts, &config.apps_domains)?;
@@ -94,13 +117,16 @@ impl Server {
         let vault = Arc::new(vault(config.master_key, &data_dir, &stores).await?);
         let contents: Arc<dyn Contents> =
             Arc::new(DirContents::open(&data_dir.path().join("files"))?);
-        let egress = Egress::new(Policy {
-            allow: config.egress_allow,
-            private: config.egress_private,
-            own_port: Some(addr.port()),
-        })?;
+        let World { clock, network } = world;
+        let network = match network {
+            Some(network) => network,
+            None => Arc::new(Egress::new(Policy {
+                allow: config.egress_allow,
+                private: config.egress_private,
+                own_port: Some(addr.port()),
+            })?),
+        };
 
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (recorder, _) = Recorder::start(Arc::clone(&stores.executions));
         let backends = Backends {
             kv: Arc::clone(&stores.kv),
@@ -108,7 +134,7 @@ impl Server {
             contents: Arc::clone(&contents),
             secrets: Arc::clone(&stores.secrets),
             units: Arc::clone(&stores.units),
-            http: Arc::new(egress),
+            http: network,
             vault: Arc::clone(&vault),
         };
         let executor = Executor::new(
@@ -180,6 +206,11 @@ impl Server {
     /// The app's address, for people.
     pub fn app_url(&self, app: &AppSlug) -> String {
         self.node.app_url(app)
+    }
+
+    /// Its parts.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
     }
 
     pub fn manager(&self) -> &Arc<Manager> {

@@ -2,6 +2,7 @@
 //! whether a release may exist, the orchestrator to run it: the same reading.
 
 use std::collections::BTreeMap;
+use std::str::Utf8Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,7 +29,7 @@ impl Layout {
         let mut text = |path: &str, bytes: &Bytes| match std::str::from_utf8(bytes) {
             Ok(text) => Some(text.to_owned()),
             Err(error) => {
-                errors.push(not_utf8(path, bytes.get(..error.valid_up_to()).unwrap_or_default()));
+                errors.push(not_utf8(path, bytes, error));
                 None
             }
         };
@@ -69,8 +70,10 @@ impl Layout {
     }
 }
 
-fn not_utf8(path: &str, valid: &[u8]) -> ScriptError {
-    let valid = String::from_utf8_lossy(valid);
+/// What is to be said of a file that is not text, and where it ceases to be.
+#[must_use]
+pub fn not_utf8(path: &str, bytes: &[u8], error: Utf8Error) -> ScriptError {
+    let valid = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
     let line = valid.matches('\n').count() + 1;
     let column = valid.chars().rev().take_while(|&c| c != '\n').count() + 1;
     ScriptError {

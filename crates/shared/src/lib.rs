@@ -38,6 +38,7 @@ pub mod routes;
 pub mod sandbox;
 pub mod secrets;
 pub mod store;
+pub mod test;
 pub mod unit;
 pub mod vault;
 

@@ -12,6 +12,7 @@ use crate::files::Files;
 use crate::http::Http;
 use crate::kv::Kv;
 use crate::secrets::Secrets;
+use crate::test::Test;
 use crate::{Event, Invocation, Limits, Log, Outcome, Program, ScriptError, ScriptInfo, Usage};
 
 /// What one invocation can reach, each part bound to one app by whoever puts
@@ -28,6 +29,8 @@ pub struct Services {
     /// Where clients reach the app: `https://guestbook.example.org`.
     pub origin: Arc<str>,
     pub secrets: Arc<dyn Secrets>,
+    /// What tests have beyond handlers; `None` for a handler.
+    pub test: Option<Arc<dyn Test>>,
 }
 
 /// An invocation that has ended.

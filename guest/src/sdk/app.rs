@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
-use rhai::{Dynamic, ImmutableString, NativeCallContext};
+use rhai::{Dynamic, ImmutableString, Map, NativeCallContext};
 
-use super::{Namespace, Registrar, Result, Shared};
+use super::{Namespace, Registrar, Result, Shared, test};
 
 pub(super) const NAMESPACE: Namespace =
     Namespace { name: "app", doc: "The app that the script belongs to.", register };
@@ -40,6 +40,35 @@ fn register(to: &mut Registrar<'_>, context: &Shared) {
               payload: Dynamic|
               -> Result<Dynamic> {
             ctx.handlers("app")?.invoke(&call, &handler, payload.flatten())
+        },
+    );
+    register_request(to, context);
+}
+
+fn register_request(to: &mut Registrar<'_>, context: &Shared) {
+    let ctx = Rc::clone(context);
+    to.function(
+        "request(method, path) -> answer",
+        "In tests: asks the app for a path with its query, or for a URL of its own, as a client \
+         would, and returns the answer as `http` has it. Redirects are not followed.",
+        move |method: ImmutableString, path: ImmutableString| {
+            test::request(&ctx, &method, &path, None, Map::new())
+        },
+    );
+    let ctx = Rc::clone(context);
+    to.function(
+        "request(method, path, body) -> answer",
+        "Sends a string as text, a blob as bytes, and any other value as JSON.",
+        move |method: ImmutableString, path: ImmutableString, body: Dynamic| {
+            test::request(&ctx, &method, &path, Some(body), Map::new())
+        },
+    );
+    let ctx = Rc::clone(context);
+    to.function(
+        "request(method, path, body, #{headers}) -> answer",
+        "With headers; the body may be ().",
+        move |method: ImmutableString, path: ImmutableString, body: Dynamic, options: Map| {
+            test::request(&ctx, &method, &path, Some(body), options)
         },
     );
 }

@@ -43,6 +43,7 @@ impl Registered {
     fn refuse(&mut self, engine: &mut Engine, shape: &Shape) {
         if shape.namespace.is_empty() {
             self.refuse_method(engine, shape);
+            self.refuse_global(engine, shape);
         } else if let Some(refusal) = self.refusal_of_function(shape) {
             let Shape { namespace, name, arity } = shape;
             let params = vec![TypeId::of::<Dynamic>(); *arity];
@@ -116,6 +117,23 @@ impl Registered {
         }
     }
 
+    /// What the script defines itself comes before.
+    fn refuse_global(&self, engine: &mut Engine, shape: &Shape) {
+        let overloads: Vec<_> = self
+            .registrations
+            .iter()
+            .filter(|one| one.kind == Kind::Global && one.name() == shape.name)
+            .collect();
+        let params = vec![TypeId::of::<Dynamic>(); shape.arity];
+        if overloads.is_empty() || takes_any(&overloads, &params) {
+            return;
+        }
+        let refusal = refusal(&shape.name, &overloads);
+        engine.register_raw_fn(shape.name.as_str(), params, move |context, arguments| {
+            refusal(Some(context), arguments)
+        });
+    }
+
     /// Every call that a script might make, within reason.
     fn every_shape(&self) -> BTreeSet<Shape> {
         let names = self.registrations.iter().filter_map(|one| match one.kind {
@@ -123,7 +141,7 @@ impl Registered {
             Kind::Method if self.protected.contains(one.name()) => {
                 Some((String::new(), dialect::hidden(one.name())))
             }
-            Kind::Method => Some((String::new(), one.name().to_owned())),
+            Kind::Method | Kind::Global => Some((String::new(), one.name().to_owned())),
             Kind::Property => None,
         });
         names

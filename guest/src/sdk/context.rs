@@ -83,6 +83,13 @@ impl Context {
         }
     }
 
+    /// Has the invocation go on at another time, which only a test can.
+    pub(crate) fn set_time(&self, now_ms: u64) {
+        if let Some(running) = &mut *self.running.borrow_mut() {
+            Rc::make_mut(&mut running.invocation).now_ms = now_ms;
+        }
+    }
+
     /// The regular expressions that have been compiled. They are the same
     /// whoever asks, so those of the program's loading stay.
     pub(super) fn patterns(&self) -> &Patterns {

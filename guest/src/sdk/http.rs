@@ -53,11 +53,22 @@ pub struct Response {
 
 /// The answer as scripts hold it.
 #[derive(Clone)]
-struct Answer {
+pub(super) struct Answer {
     status: u16,
     headers: Headers,
     body: Rc<Vec<u8>>,
     url: ImmutableString,
+}
+
+impl Answer {
+    pub(super) fn new(
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+        url: String,
+    ) -> Self {
+        Self { status, headers: Headers::new(headers), body: Rc::new(body), url: url.into() }
+    }
 }
 
 const OPTIONS: &[&str] = &["headers", "timeout_ms", "redirects"];
@@ -164,19 +175,8 @@ fn exchange(
     body: Option<Dynamic>,
     mut options: Options,
 ) -> Result<Answer> {
-    let mut headers = match options.map("headers")? {
-        Some(headers) => lines(headers)?,
-        None => Vec::new(),
-    };
-    let (content_type, body) = match body {
-        Some(body) => encode(body)?,
-        None => (None, Vec::new()),
-    };
-    if let Some(content_type) = content_type
-        && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-    {
-        headers.push(("content-type".to_owned(), content_type.to_owned()));
-    }
+    let headers = options.map("headers")?;
+    let (headers, body) = message("http", headers, body)?;
     let redirects = match options.integer("redirects")? {
         Some(number) => u32::try_from(number.clamp(0, i64::from(u32::MAX))).unwrap_or(0),
         None => REDIRECTS,
@@ -184,23 +184,48 @@ fn exchange(
     let timeout_ms = options.positive("timeout_ms")?;
     let request = Request { method, url, headers, body, timeout_ms, redirects };
     let Response { status, headers, body, url } = ctx.host("http")?.http(request)?;
-    Ok(Answer { status, headers: Headers::new(headers), body: Rc::new(body), url: url.into() })
+    Ok(Answer::new(status, headers, body, url))
+}
+
+/// A message's header lines and its body.
+type Message = (Vec<(String, String)>, Vec<u8>);
+
+/// A message, for `service`. Its body says its type unless a header does.
+pub(super) fn message(
+    service: &'static str,
+    headers: Option<Map>,
+    body: Option<Dynamic>,
+) -> Result<Message> {
+    let mut headers = match headers {
+        Some(headers) => lines(service, headers)?,
+        None => Vec::new(),
+    };
+    let (content_type, body) = match body {
+        Some(body) => encode(service, body)?,
+        None => (None, Vec::new()),
+    };
+    if let Some(content_type) = content_type
+        && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+    {
+        headers.push(("content-type".to_owned(), content_type.to_owned()));
+    }
+    Ok((headers, body))
 }
 
 /// `#{accept: "text/html", tries: 3}` as header lines.
-fn lines(headers: Map) -> Result<Vec<(String, String)>> {
+fn lines(service: &'static str, headers: Map) -> Result<Vec<(String, String)>> {
     let line = |(name, value): (rhai::Identifier, Dynamic)| {
         if value.is_string() || value.is_int() {
             return Ok((name.to_ascii_lowercase(), value.to_string()));
         }
         let message = format!("header \"{name}\" takes a string, not {}", type_name(&value));
-        Err(throw("http", "invalid_request", message))
+        Err(throw(service, "invalid_request", message))
     };
     headers.into_iter().filter(|(_, value)| !value.is_unit()).map(line).collect()
 }
 
 /// A body with its content type.
-fn encode(body: Dynamic) -> Result<(Option<&'static str>, Vec<u8>)> {
+fn encode(service: &'static str, body: Dynamic) -> Result<(Option<&'static str>, Vec<u8>)> {
     if body.is_unit() {
         return Ok((None, Vec::new()));
     }
@@ -209,7 +234,7 @@ fn encode(body: Dynamic) -> Result<(Option<&'static str>, Vec<u8>)> {
     }
     match body.try_cast_result::<Blob>() {
         Ok(blob) => Ok((Some("application/octet-stream"), blob)),
-        Err(value) => Ok((Some("application/json"), json::to_text("http", &value)?.into_bytes())),
+        Err(value) => Ok((Some("application/json"), json::to_text(service, &value)?.into_bytes())),
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Kind {
     Method,
     /// `value.property`.
     Property,
+    /// `function()`.
+    Global,
 }
 
 impl Registration {
@@ -123,6 +125,26 @@ impl Registrar<'_> {
         let params = param_types(&method);
         FuncRegistration::new(name).with_volatility(true).register_into_engine(self.engine, method);
         self.record(Kind::Method, signature, doc, &params);
+    }
+
+    /// Registers `function(…)`, which needs no namespace before it.
+    pub(crate) fn global<
+        A: 'static,
+        const N: usize,
+        const X: bool,
+        R: Variant + Clone,
+        const F: bool,
+    >(
+        &mut self,
+        signature: &'static str,
+        doc: &'static str,
+        function: impl RhaiNativeFunc<A, N, X, R, F> + 'static,
+    ) {
+        let params = param_types(&function);
+        FuncRegistration::new(name_of(signature))
+            .with_volatility(true)
+            .register_into_engine(self.engine, function);
+        self.record(Kind::Global, signature, doc, &params);
     }
 
     /// Registers `value.property`, which scripts can read only.

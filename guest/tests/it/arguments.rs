@@ -24,6 +24,7 @@ const SMALL_POOL: &str = r#"
 fn callee(one: &Registration) -> String {
     let receiver = match (one.namespace, one.kind, one.name()) {
         (namespace, Kind::Function, name) => return format!("{namespace}::{name}"),
+        (_, Kind::Global, name) => return name.to_owned(),
         ("kv", ..) => "kv::collection(\"c\")",
         ("files", ..) => "files::bucket(\"b\")",
         ("http", ..) => "http::get(\"http://h/\")",
@@ -103,6 +104,7 @@ fn every_function_says_what_it_takes_and_where_it_was_called() {
         assert_eq!(error.position.as_ref().map(|at| at.line), Some(3), "{call}");
         let takes = match one.kind {
             Kind::Method => format!("{} of a ", one.name()),
+            Kind::Global => format!("{} takes (", one.name()),
             _ => format!("{}::{} takes (", one.namespace, one.name()),
         };
         assert!(error.message.starts_with(&takes), "{call} {}", error.message);

@@ -9,7 +9,7 @@ use picloud_guest::model::{
     Event, Invocation, NamedEvent, Program, Request, Response, ScriptError, ScriptInfo,
 };
 use picloud_guest::sdk::kv::{Error, Page};
-use picloud_guest::sdk::{Host, crypto, files, http, log::Level, secrets};
+use picloud_guest::sdk::{Host, crypto, files, http, log::Level, secrets, test};
 
 /// What the host has been told, shared with the test.
 #[derive(Clone, Default)]
@@ -269,6 +269,42 @@ impl Host for World {
         let line = format!("{level} {message} {}", fields.unwrap_or(""));
         self.0.borrow_mut().log.push(line.trim_end().to_owned());
     }
+
+    /// The body says what arrived.
+    fn test_send(&self, request: test::Request) -> Result<Response, test::Error> {
+        let test::Request { method, path, headers, body } = request;
+        check_test(&path)?;
+        let body = format!("{method} {path} {} {headers:?}", String::from_utf8_lossy(&body));
+        let headers = vec![("etag".into(), "1".into())];
+        Ok(Response { status: 200, headers, body: body.into_bytes() })
+    }
+
+    fn test_set_time(&self, _: u64) -> Result<(), test::Error> {
+        Ok(())
+    }
+
+    fn test_add_stub(&self, stub: test::Stub) -> Result<(), test::Error> {
+        check_test(&stub.url)?;
+        let line = format!("{:?} {} {:?}", stub.method, stub.url, stub.response);
+        self.0.borrow_mut().log.push(line);
+        Ok(())
+    }
+
+    fn test_outbound_requests(&self) -> Result<Vec<http::Request>, test::Error> {
+        Ok(self.requests())
+    }
+
+    fn test_set_secret(&self, name: &str, value: &str) -> Result<(), test::Error> {
+        check_test(name)?;
+        self.0.borrow_mut().log.push(format!("{name}={value}"));
+        Ok(())
+    }
+}
+
+fn check_test(name: &str) -> Result<(), test::Error> {
+    let error = error!(test::Error, name, "/no-test" => NotAvailable,
+        "invalid" => InvalidRequest, "/failed" => Failed);
+    error.map_or(Ok(()), Err)
 }
 
 /// A program of `main.rhai` and further files.

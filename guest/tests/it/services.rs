@@ -20,6 +20,7 @@ mod req;
 mod response;
 mod secrets;
 mod template;
+mod test;
 mod time;
 mod url;
 
@@ -55,6 +56,7 @@ const NAMESPACES: &[(&str, &[Case], &[Failure])] = &[
     ("random", random::CASES, random::FAILURES),
     ("crypto", crypto::CASES, crypto::FAILURES),
     ("app", app::CASES, app::FAILURES),
+    ("test", test::CASES, test::FAILURES),
 ];
 
 fn run(namespace: &str, script: &str) -> String {

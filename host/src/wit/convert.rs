@@ -95,6 +95,11 @@ impl From<wit::Position> for shared::Position {
     }
 }
 
+/// What headers count as bytes moved.
+pub(super) fn bytes_of(headers: &[(String, String)]) -> usize {
+    headers.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
 /// At most `max` bytes of a text; one that is cut ends in an ellipsis.
 fn cut(mut text: String, max: usize) -> String {
     const ELLIPSIS: char = '…';

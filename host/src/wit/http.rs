@@ -5,6 +5,7 @@ use wasmtime::component::HasData;
 
 use super::View;
 use super::bindings::picloud::sdk::http::{Error, Host, Request, Response};
+use super::convert::bytes_of;
 use crate::invocation::{State, Stop};
 
 /// Names the view to the linker.
@@ -38,10 +39,6 @@ impl Host for View<'_, dyn http::Http> {
         let http::Response { status, headers, body, url } = response;
         Ok(Ok(Response { status, headers, body: body.into(), url }))
     }
-}
-
-fn bytes_of(headers: &[(String, String)]) -> usize {
-    headers.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
 fn failure(error: &http::Error) -> wasmtime::Result<Error> {

@@ -6,3 +6,4 @@
 mod denied;
 mod exchange;
 mod server;
+mod stubs;

@@ -48,14 +48,11 @@ fn in_manifest(folder: &Path) -> anyhow::Result<Option<AppSlug>> {
         Ok(manifest) => Ok(manifest.name),
         // Whoever cannot read the name may not guess another one: it would be
         // another app. So this is told as the server would.
-        Err(error) => Err(client::Error::Problem(Problem {
-            status: 422,
-            code: error.code.clone().unwrap_or_default(),
-            title: "the manifest is not valid".to_owned(),
-            errors: vec![Issue::new(error, Some(&text))],
-            ..Problem::default()
-        })
-        .into()),
+        Err(error) => {
+            let issues = vec![Issue::new(error, Some(&text))];
+            let problem = Problem::of_files("the manifest is not valid", issues);
+            Err(client::Error::Problem(problem).into())
+        }
     }
 }
 

@@ -82,7 +82,7 @@ pub async fn run(args: DevArgs, global: &Global) -> anyhow::Result<()> {
 
 /// Where the server's state is: in the app's folder, or beside its file. What
 /// is there is nobody's source.
-fn state_dir(path: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn state_dir(path: &Path) -> anyhow::Result<PathBuf> {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("/")) };
     let state = folder.join(".picloud");
     let about = || format!("cannot write to {}", state.display());

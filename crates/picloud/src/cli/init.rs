@@ -43,6 +43,14 @@ enum Template {
     JsonApi,
     /// Counting without losing a count
     Counter,
+    /// Pages from templates, and an author who logs in
+    Blog,
+    /// Photos, uploaded and shown by links
+    Gallery,
+    /// Signed deliveries, stored once and passed on
+    Webhook,
+    /// What another server says, asked for once in ten minutes
+    WeatherCache,
 }
 
 /// The files of an example, by their paths within it.
@@ -55,16 +63,44 @@ macro_rules! example {
 impl Template {
     fn files(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Hello => example!("hello": "index.rhai"),
-            Self::Guestbook => example!("guestbook": "index.rhai", "public/style.css"),
-            Self::Shortlink => {
-                example!("shortlink": "index.rhai", "[code].rhai", "stats/[code].rhai")
-            }
-            Self::JsonApi => example!(
-                "json-api": "lib/todos.rhai", "todos/index.rhai", "todos/[id].rhai"
+            Self::Hello => example!("hello": "index.rhai", "tests/hello.rhai"),
+            Self::Guestbook => example!(
+                "guestbook": "index.rhai", "public/style.css", "tests/guestbook.rhai"
             ),
-            Self::Counter => example!("counter": "index.rhai", "[name].rhai"),
+            Self::Shortlink => example!(
+                "shortlink": "index.rhai", "[code].rhai", "stats/[code].rhai",
+                "tests/shortlink.rhai"
+            ),
+            Self::JsonApi => example!(
+                "json-api": "lib/todos.rhai", "todos/index.rhai", "todos/[id].rhai",
+                "tests/todos.rhai"
+            ),
+            Self::Counter => example!(
+                "counter": "index.rhai", "[name].rhai", "tests/counter.rhai"
+            ),
+            Self::Blog => example!(
+                "blog": "index.rhai", "write.rhai", "posts/[slug].rhai", "lib/posts.rhai",
+                "lib/markup.rhai", "templates/base.html", "templates/index.html",
+                "templates/post.html", "templates/write.html", "public/style.css",
+                "tests/blog.rhai"
+            ),
+            Self::Gallery => example!(
+                "gallery": "index.rhai", "photos/[name].rhai", "templates/gallery.html",
+                "public/style.css", "public/upload.js", "tests/gallery.rhai"
+            ),
+            Self::Webhook => example!("webhook": "index.rhai", "tests/webhook.rhai"),
+            Self::WeatherCache => example!("weather-cache": "index.rhai", "tests/weather.rhai"),
         }
+    }
+
+    /// What the example's manifest has below its name.
+    fn manifest(self) -> &'static str {
+        let manifest = match self {
+            Self::Webhook => include_str!("../../../../examples/webhook/picloud.toml"),
+            Self::WeatherCache => include_str!("../../../../examples/weather-cache/picloud.toml"),
+            _ => return "",
+        };
+        manifest.split_once('\n').map_or("", |(_name, rest)| rest)
     }
 }
 
@@ -99,7 +135,8 @@ fn write(folder: &Path, app: &AppSlug, template: Template) -> anyhow::Result<Vec
     }
     let manifest = format!(
         "# What the app says about itself beyond its files' names. All of it is optional.\n\
-         name = \"{app}\"\n"
+         name = \"{app}\"\n{}",
+        template.manifest()
     );
     let own = [("picloud.toml", manifest.as_str()), (".gitignore", ".picloud/\n")];
     let mut paths = Vec::new();
@@ -141,12 +178,16 @@ mod tests {
 
             let layout = Layout::of(&made).unwrap();
             assert_eq!(layout.manifest.name, Some(app()));
+            let example = folder::read(&root.join(&name)).unwrap();
+            let original = Layout::of(&example).unwrap().manifest;
+            let renamed = picloud_shared::Manifest { name: Some(app()), ..original };
+            assert_eq!(layout.manifest, renamed, "{name}");
             assert!(!layout.routes.routes.is_empty(), "{name}");
 
             let paths = |files: BTreeMap<String, _>| -> BTreeSet<String> {
                 files.into_keys().filter(|p| p != "picloud.toml" && p != "README.md").collect()
             };
-            assert_eq!(paths(made), paths(folder::read(&root.join(&name)).unwrap()), "{name}");
+            assert_eq!(paths(made), paths(example), "{name}");
         }
     }
 

@@ -90,6 +90,13 @@ impl From<picloud_manager_core::Issue> for Issue {
 }
 
 impl Problem {
+    /// What the control plane would say of files with these mistakes.
+    pub(crate) fn of_files(title: &str, errors: Vec<Issue>) -> Self {
+        let code = errors.first().and_then(|issue| issue.code.clone());
+        let code = code.unwrap_or_else(|| "syntax_error".to_owned());
+        Self { status: 422, code, title: title.to_owned(), errors, ..Self::default() }
+    }
+
     /// The problem in one sentence.
     fn summary(&self) -> &str {
         self.detail.as_deref().unwrap_or(&self.title)

@@ -26,6 +26,7 @@ macro_rules! pages {
 /// In the codes' order.
 const PAGES: &[(&str, &str)] = pages![
     "app_busy",
+    "assertion_failed",
     "body_too_large",
     "budget_exceeded",
     "conflict",

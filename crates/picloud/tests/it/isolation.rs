@@ -48,6 +48,11 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("kv.clear", "c.set(n, mark)", "c.clear()"),
     ("log.write", "log::info(mark + n)", "log::info(\"bob's\")"),
     ("secrets.get", "()", "secrets::get(\"MARK\")"),
+    ("test.add-stub", "()", "test::stub(#{url: \"http://alice.localhost/*\"})"),
+    ("test.outbound-requests", "()", "test::requests()"),
+    ("test.send", "()", "app::request(\"GET\", \"/\" + n)"),
+    ("test.set-secret", "()", "test::secret(\"MARK\", n)"),
+    ("test.set-time", "()", "test::set_time(0)"),
 ];
 
 /// The functions of every interface that the world imports.

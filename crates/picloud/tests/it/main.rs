@@ -27,4 +27,6 @@ mod static_files;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod upstream;

@@ -103,7 +103,22 @@ impl Picloud {
         Self::spawn(command, &folder.join(".picloud"))
     }
 
-    fn spawn(mut command: Command, data_dir: &Path) -> Self {
+    /// `picloud test --watch` of a folder. It is no server, and can be asked
+    /// for its lines alone.
+    pub fn watch_tests(folder: &Path) -> Self {
+        let mut command = command();
+        command.arg("test").arg(folder).args(["--watch", "--app", "tested"]);
+        Self::begin(command, folder)
+    }
+
+    fn spawn(command: Command, data_dir: &Path) -> Self {
+        let mut server = Self::begin(command, data_dir);
+        let ready = server.line(|line| line.starts_with("PiCloud is ready at "));
+        server.port = ready.rsplit_once(':').unwrap().1.parse().unwrap();
+        server
+    }
+
+    fn begin(mut command: Command, data_dir: &Path) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         let stdout = child.stdout.take().unwrap();
@@ -128,10 +143,7 @@ impl Picloud {
         let http = http.build().unwrap();
         let data_dir = data_dir.to_owned();
         let lines = Mutex::new(lines);
-        let mut server = Self { child, port: 0, data_dir, http, lines, stderr, temp: None };
-        let ready = server.line(|line| line.starts_with("PiCloud is ready at "));
-        server.port = ready.rsplit_once(':').unwrap().1.parse().unwrap();
-        server
+        Self { child, port: 0, data_dir, http, lines, stderr, temp: None }
     }
 
     pub fn pid(&self) -> u32 {
