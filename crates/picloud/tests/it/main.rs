@@ -13,6 +13,8 @@ mod error_pages;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod guides;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod isolation;
