@@ -1,9 +1,11 @@
 //! `req`: the request, which decodes what a script asks for and nothing else.
 
+mod multipart;
+
 use std::rc::Rc;
 
 use cookie::Cookie;
-use rhai::{Blob, ImmutableString, Map};
+use rhai::{Array, Blob, Dynamic, EvalAltResult, ImmutableString, Map};
 
 use super::headers::{self, Headers};
 use super::{Namespace, Registrar, Result, Shared, json, throw};
@@ -100,20 +102,56 @@ fn register_body(to: &mut Registrar<'_>) {
     );
     to.method(
         "form() -> map",
-        "The fields of an HTML form (application/x-www-form-urlencoded); throws `invalid_body` if \
-         the body is not UTF-8.",
-        |req: &mut Req| -> Result<Map> {
-            Ok(to_map(form_urlencoded::parse(text(req)?.as_bytes())))
-        },
+        "The fields of an HTML form, but for its files; of a name that occurs twice, the first. \
+         Throws `invalid_body` if the body is no form, or not UTF-8.",
+        |req: &mut Req| form(req),
+    );
+    to.method(
+        "files() -> array",
+        "The files of an HTML form (multipart/form-data), each as `#{name, filename, content_type, \
+         bytes}`, where `name` is the field's; empty if the body is no such form. The file's name \
+         is the client's word. Throws `invalid_body` if the form is broken.",
+        |req: &mut Req| files(req),
     );
     to.method("bytes() -> blob", "The body as it came.", |req: &mut Req| -> Blob {
         req.request.body.clone()
     });
 }
 
+fn form(req: &Req) -> Result<Map> {
+    let Some(parts) = multipart::parts(req) else {
+        return Ok(to_map(form_urlencoded::parse(text(req)?.as_bytes())));
+    };
+    let texts = parts?.into_iter().filter(|part| part.filename.is_none()).map(|part| {
+        let text = String::from_utf8(part.bytes).map_err(|_| not_text())?;
+        Ok((part.name, text))
+    });
+    Ok(to_map(texts.collect::<Result<Vec<_>>>()?.into_iter()))
+}
+
+fn files(req: &Req) -> Result<Array> {
+    let Some(parts) = multipart::parts(req) else { return Ok(Array::new()) };
+    let file = |part: multipart::Part| {
+        // A field in which no file was chosen is sent as a file without a name.
+        let filename = part.filename.filter(|name| !name.is_empty())?;
+        let content_type = part.content_type.unwrap_or("application/octet-stream".to_owned());
+        let file = Map::from([
+            ("name".into(), part.name.into()),
+            ("filename".into(), filename.into()),
+            ("content_type".into(), content_type.into()),
+            ("bytes".into(), Dynamic::from_blob(part.bytes)),
+        ]);
+        Some(file.into())
+    };
+    Ok(parts?.into_iter().filter_map(file).collect())
+}
+
 fn text(req: &Req) -> Result<&str> {
-    std::str::from_utf8(&req.request.body)
-        .map_err(|_| throw("req", "invalid_body", "the request's body is not UTF-8 text"))
+    std::str::from_utf8(&req.request.body).map_err(|_| not_text())
+}
+
+fn not_text() -> Box<EvalAltResult> {
+    throw("req", "invalid_body", "the request's body is not UTF-8 text")
 }
 
 /// Of a name that occurs twice, the first stays.
