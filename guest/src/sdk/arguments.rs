@@ -10,12 +10,11 @@ use std::any::TypeId;
 use std::collections::BTreeSet;
 
 use rhai::{
-    Array, Blob, Dynamic, Engine, EvalAltResult, FLOAT, FnPtr, FuncRegistration, INT,
-    ImmutableString, Map, NativeCallContext, RhaiFunc, Shared,
+    Dynamic, Engine, EvalAltResult, FnPtr, FuncRegistration, NativeCallContext, RhaiFunc, Shared,
 };
 
 use super::options::nearest;
-use super::register::{Kind, Registered, Registration};
+use super::register::{Kind, Parameter, Registered, Registration};
 use super::{Result, friendly_type_name, throw};
 use crate::calls::{Calls, Shape};
 use crate::dialect;
@@ -109,7 +108,7 @@ impl Registered {
             if takes_any(&overloads, &params) {
                 continue;
             }
-            let what = self.type_names.get(&receiver).copied().unwrap_or("value");
+            let what = overloads.first().and_then(|one| one.receiver).unwrap_or("value");
             let refusal = refusal(&format!("{readable} of a {what}"), &overloads);
             engine.register_raw_fn(shape.name.as_str(), params, move |context, arguments| {
                 refusal(Some(context), arguments)
@@ -214,13 +213,10 @@ pub(super) fn call_back(
 
 /// `(key: string, value)`.
 fn form(registration: &Registration) -> String {
-    let receivers = usize::from(registration.kind == Kind::Method);
-    let types = registration.params.iter().skip(receivers);
     let parameters: Vec<String> = registration
         .parameters()
         .into_iter()
-        .zip(types)
-        .map(|(name, of)| match type_word(*of) {
+        .map(|Parameter { name, of }| match of {
             // An options map and a closure show in their form what they are.
             Some(word) if name.chars().all(|c| c.is_alphanumeric() || c == '_') && word != name => {
                 format!("{name}: {word}")
@@ -229,19 +225,4 @@ fn form(registration: &Registration) -> String {
         })
         .collect();
     format!("({})", parameters.join(", "))
-}
-
-/// What scripts call a parameter's type, unless it takes any.
-fn type_word(of: TypeId) -> Option<&'static str> {
-    let words = [
-        (TypeId::of::<INT>(), "int"),
-        (TypeId::of::<FLOAT>(), "float"),
-        (TypeId::of::<bool>(), "bool"),
-        (TypeId::of::<ImmutableString>(), "string"),
-        (TypeId::of::<Array>(), "array"),
-        (TypeId::of::<Map>(), "map"),
-        (TypeId::of::<Blob>(), "blob"),
-        (TypeId::of::<FnPtr>(), "function"),
-    ];
-    words.into_iter().find(|(id, _)| *id == of).map(|(_, word)| word)
 }

@@ -5,8 +5,8 @@ use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rhai::{
-    Dynamic, Engine, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc,
-    RhaiNativeFunc, Shared, Variant,
+    Array, Blob, Dynamic, Engine, FLOAT, FnPtr, FuncRegistration, INT, ImmutableString, Map,
+    Module, NativeCallContext, Position, RhaiFunc, RhaiNativeFunc, Shared, Variant,
 };
 
 use super::{Context, NAMESPACES};
@@ -19,6 +19,9 @@ pub struct Registration {
     /// The namespace that it comes from: `kv`.
     pub namespace: &'static str,
     pub kind: Kind,
+    /// What scripts call the value that has the method or property:
+    /// `kv collection`.
+    pub receiver: Option<&'static str>,
     /// `get_or(key, default) -> value`.
     pub signature: &'static str,
     pub doc: &'static str,
@@ -39,6 +42,22 @@ pub enum Kind {
     Global,
 }
 
+impl Kind {
+    /// Whether a value has it, which is then its first parameter.
+    fn has_receiver(self) -> bool {
+        matches!(self, Self::Method | Self::Property)
+    }
+}
+
+/// What a function takes in one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// As the signature has it: `key`, `#{ttl}`, `|value| …`.
+    pub name: &'static str,
+    /// What scripts call its type, unless it takes any.
+    pub of: Option<&'static str>,
+}
+
 impl Registration {
     /// The name alone.
     #[must_use]
@@ -52,28 +71,51 @@ impl Registration {
         self.parameters().len()
     }
 
-    /// The parameters as the signature names them.
-    pub(super) fn parameters(&self) -> Vec<&'static str> {
-        let Some((_, rest)) = self.signature.split_once('(') else { return Vec::new() };
-        let mut parameters = Vec::new();
-        // A comma inside `#{…}` is between two options of the same argument.
-        let (mut braces, mut start) = (0, 0);
-        for (at, c) in rest.char_indices() {
-            match c {
-                '{' => braces += 1,
-                '}' => braces -= 1,
-                ',' | ')' if braces == 0 => {
-                    parameters.extend(rest.get(start..at).map(str::trim).filter(|p| !p.is_empty()));
-                    start = at + 1;
-                    if c == ')' {
-                        break;
-                    }
-                }
-                _ => {}
-            }
-        }
-        parameters
+    /// The parameters, without a method's receiver.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let receivers = usize::from(self.kind.has_receiver());
+        let types = self.params.iter().skip(receivers).map(|of| type_word(*of));
+        let names = parameter_names(self.signature).into_iter();
+        names.zip(types).map(|(name, of)| Parameter { name, of }).collect()
     }
+}
+
+fn parameter_names(signature: &'static str) -> Vec<&'static str> {
+    let Some((_, rest)) = signature.split_once('(') else { return Vec::new() };
+    let mut names = Vec::new();
+    // A comma inside `#{…}` is between two options of the same argument.
+    let (mut braces, mut start) = (0, 0);
+    for (at, c) in rest.char_indices() {
+        match c {
+            '{' => braces += 1,
+            '}' => braces -= 1,
+            ',' | ')' if braces == 0 => {
+                names.extend(rest.get(start..at).map(str::trim).filter(|p| !p.is_empty()));
+                start = at + 1;
+                if c == ')' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// What scripts call a parameter's type, unless it takes any.
+fn type_word(of: TypeId) -> Option<&'static str> {
+    let words = [
+        (TypeId::of::<INT>(), "int"),
+        (TypeId::of::<FLOAT>(), "float"),
+        (TypeId::of::<bool>(), "bool"),
+        (TypeId::of::<ImmutableString>(), "string"),
+        (TypeId::of::<Array>(), "array"),
+        (TypeId::of::<Map>(), "map"),
+        (TypeId::of::<Blob>(), "blob"),
+        (TypeId::of::<FnPtr>(), "function"),
+    ];
+    words.into_iter().find(|(id, _)| *id == of).map(|(_, word)| word)
 }
 
 fn name_of(signature: &'static str) -> &'static str {
@@ -211,8 +253,10 @@ impl Registrar<'_> {
         doc: &'static str,
         params: &[TypeId],
     ) {
+        let receiver = params.first().filter(|_| kind.has_receiver());
+        let receiver = receiver.and_then(|of| self.registered.type_names.get(of).copied());
         let (namespace, params) = (self.namespace, params.into());
-        let registration = Registration { namespace, kind, signature, doc, params };
+        let registration = Registration { namespace, kind, receiver, signature, doc, params };
         self.registered.registrations.push(registration);
     }
 }
@@ -257,7 +301,7 @@ pub(crate) struct Registered {
     /// Names of methods that functions of the program have too.
     pub(crate) protected: BTreeSet<&'static str>,
     /// What scripts call the types of the SDK.
-    pub(super) type_names: BTreeMap<TypeId, &'static str>,
+    type_names: BTreeMap<TypeId, &'static str>,
     /// The namespaces' functions, which the engine has not been given yet.
     pub(super) modules: Vec<(&'static str, Module)>,
 }
