@@ -29,3 +29,7 @@ lint:
 bench:
     cargo bench -p picloud-host
     cargo bench -p picloud --bench http
+
+# The reference of the SDK, docs/sdk/, of what the SDK registers and its examples.
+regen:
+    PICLOUD_REGEN=1 cargo test -p picloud-guest --test it reference

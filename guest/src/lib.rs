@@ -32,7 +32,9 @@
 //!    `bindings.rs`, with one exhaustive match for the interface's errors.
 //! 4. Add cases to `tests/it/`: a test fails as long as something registered is
 //!    called by none.
-//! 5. Write a page for each error code that is new, as `docs/errors/` has them:
+//! 5. Write `docs/sdk/examples/tests/<name>.rhai`, with an example of each
+//!    registration, and let `just regen` write the reference.
+//! 6. Write a page for each error code that is new, as `docs/errors/` has them:
 //!    a test fails as long as a code has none.
 
 #![expect(clippy::unnecessary_box_returns, reason = "Rhai boxes its errors")]

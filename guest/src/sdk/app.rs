@@ -66,7 +66,7 @@ fn register_request(to: &mut Registrar<'_>, context: &Shared) {
     let ctx = Rc::clone(context);
     to.function(
         "request(method, path, body, #{headers}) -> answer",
-        "With headers; the body may be ().",
+        "With headers; the body may be `()`.",
         move |method: ImmutableString, path: ImmutableString, body: Dynamic, options: Map| {
             test::request(&ctx, &method, &path, Some(body), options)
         },

@@ -8,7 +8,7 @@ use super::{Namespace, Registrar, Result, Shared, json};
 
 pub(super) const NAMESPACE: Namespace = Namespace {
     name: "config",
-    doc: "The settings under [config] in picloud.toml. None of them is secret.",
+    doc: "The settings under `[config]` in `picloud.toml`. None of them is secret.",
     register,
 };
 
@@ -16,7 +16,7 @@ fn register(to: &mut Registrar<'_>, context: &Shared) {
     let ctx = Rc::clone(context);
     to.function(
         "get(name) -> value",
-        "The setting of that name; () if there is none.",
+        "The setting of that name; `()` if there is none.",
         move |name: ImmutableString| get(&ctx, &name),
     );
     let ctx = Rc::clone(context);

@@ -36,7 +36,7 @@ fn register(to: &mut Registrar<'_>, context: &Shared) {
     to.function(
         "equal(a, b) -> bool",
         "Whether two strings or blobs are equal, in a time that does not tell where they differ: \
-         for comparing secrets and signatures. () is equal to nothing.",
+         for comparing secrets and signatures. `()` is equal to nothing.",
         equal,
     );
     jwt::register(to, context);

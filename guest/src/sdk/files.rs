@@ -79,7 +79,7 @@ fn register_one(to: &mut Registrar<'_>) {
     );
     to.method(
         "get(path) -> blob",
-        "The file's contents; () if there is no such file.",
+        "The file's contents; `()` if there is no such file.",
         |b: &mut Bucket, path: ImmutableString| -> Result<Dynamic> {
             let contents = b.host()?.file_get(&b.name, &path)?;
             Ok(contents.map_or(Dynamic::UNIT, Dynamic::from_blob))
@@ -87,7 +87,7 @@ fn register_one(to: &mut Registrar<'_>) {
     );
     to.method(
         "info(path) -> #{path, bytes, content_type, etag, modified}",
-        "What is known of the file; () if there is no such file.",
+        "What is known of the file; `()` if there is no such file.",
         |b: &mut Bucket, path: ImmutableString| -> Result<Dynamic> {
             let found = b.host()?.file_info(&b.name, &path)?;
             Ok(found.map_or(Dynamic::UNIT, |found| info(found).into()))
@@ -116,7 +116,7 @@ fn register_lists(to: &mut Registrar<'_>) {
     to.method(
         "list(#{prefix, after, limit}) -> #{items, next}",
         "At most `limit` (1 to 1000) files whose paths come after `after`, which is `next` of the \
-         page before; `next` is () on the last page.",
+         page before; `next` is `()` on the last page.",
         |b: &mut Bucket, options: Map| b.list(&Range::from_options("files", options)?),
     );
 }

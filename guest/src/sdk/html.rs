@@ -18,7 +18,7 @@ const MAX_ENTITY_BYTES: usize = 10;
 fn register(to: &mut Registrar<'_>, _: &Shared) {
     to.function(
         "escape(value) -> string",
-        "The value as text that is safe between tags and inside quoted attributes; () gives an \
+        "The value as text that is safe between tags and inside quoted attributes; `()` gives an \
          empty text.",
         escape,
     );

@@ -10,7 +10,7 @@ use super::{Namespace, Registrar, Result, Shared, json, throw, type_name};
 
 pub(super) const NAMESPACE: Namespace = Namespace {
     name: "http",
-    doc: "Requests to the servers that [egress] in picloud.toml allows. They are made at once, \
+    doc: "Requests to the servers that `[egress]` in `picloud.toml` allows. They are made at once, \
           whatever becomes of the invocation.",
     register,
 };

@@ -54,7 +54,7 @@ fn register(to: &mut Registrar<'_>, context: &Shared) {
 fn register_entries(to: &mut Registrar<'_>) {
     to.method(
         "get(key) -> value",
-        "The entry's value; () if there is none.",
+        "The entry's value; `()` if there is none.",
         |c: &mut Collection, key: ImmutableString| c.get(&key),
     );
     to.method(
@@ -116,8 +116,8 @@ fn register_updates(to: &mut Registrar<'_>) {
     );
     to.method(
         "update(key, |value| …) -> value",
-        "Writes what the function makes of the entry's value, () if there is no entry, and returns \
-         it; a function that returns () deletes the entry.",
+        "Writes what the function makes of the entry's value, `()` if there is no entry, and \
+         returns it; a function that returns `()` deletes the entry.",
         |ctx: NativeCallContext<'_>, c: &mut Collection, key: ImmutableString, f: FnPtr| {
             let old = c.get(&key)?;
             let new = call_back(&ctx, "kv", "update", &f, old)?;
@@ -133,31 +133,31 @@ fn register_updates(to: &mut Registrar<'_>) {
 
 fn register_lists(to: &mut Registrar<'_>) {
     macro_rules! lists {
-        ($name:literal, $page:ident, $what:literal) => {
+        ($name:literal, $page:ident, $all:literal, $some:literal) => {
             to.method(
                 concat!($name, "() -> #{items, next}"),
-                concat!("The first 100 ", $what, ", in the keys' order."),
+                concat!("The first 100 ", $all, ", in the order of the keys."),
                 |c: &mut Collection| $page(c, &Range::default()),
             );
             to.method(
                 concat!($name, "(prefix) -> #{items, next}"),
-                concat!("The first 100 ", $what, " whose keys start with the prefix."),
+                concat!("The first 100 ", $some, " start with the prefix."),
                 |c: &mut Collection, prefix: ImmutableString| $page(c, &Range::of_prefix(&prefix)),
             );
             to.method(
                 concat!($name, "(#{prefix, after, limit}) -> #{items, next}"),
                 concat!(
                     "At most `limit` (1 to 1000) ",
-                    $what,
-                    " whose keys come after `after`, which is `next` of the page before; `next` \
-                     is () on the last page."
+                    $some,
+                    " come after `after`, which is `next` of the page before; `next` is `()` on \
+                     the last page."
                 ),
                 |c: &mut Collection, options: Map| $page(c, &Range::from_options("kv", options)?),
             );
         };
     }
-    lists!("list", list, "entries, as #{key, value}");
-    lists!("keys", keys, "keys");
+    lists!("list", list, "entries, each as `#{key, value}`", "entries whose keys");
+    lists!("keys", keys, "keys", "keys that");
 }
 
 impl Collection {

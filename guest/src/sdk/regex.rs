@@ -85,8 +85,8 @@ fn register_searches(to: &mut Registrar<'_>, context: &Shared) {
     let ctx = Rc::clone(context);
     to.function(
         "find(pattern, text) -> map",
-        "The first match as `#{text, start, end}`, or (). Its place is counted in characters from \
-         0; `end` is the character after it.",
+        "The first match as `#{text, start, end}`, or `()`. Its place is counted in characters \
+         from 0; `end` is the character after it.",
         move |pattern: ImmutableString, text: ImmutableString| -> Result<Dynamic> {
             let regex = ctx.patterns().get(&pattern)?;
             Ok(regex.find(&text).map_or(Dynamic::UNIT, |found| place(&text, found).into()))
@@ -104,8 +104,8 @@ fn register_searches(to: &mut Registrar<'_>, context: &Shared) {
     let ctx = Rc::clone(context);
     to.function(
         "captures(pattern, text) -> map",
-        "The groups of the first match, or (): the whole match is `[\"0\"]`, the first group \
-         `[\"1\"]`, and `(?<year>…)` is `.year` besides. A group that took no part is ().",
+        "The groups of the first match, or `()`: the whole match is `[\"0\"]`, the first group \
+         `[\"1\"]`, and `(?<year>…)` is `.year` besides. A group that took no part is `()`.",
         move |pattern: ImmutableString, text: ImmutableString| -> Result<Dynamic> {
             let regex = ctx.patterns().get(&pattern)?;
             Ok(captures(&regex, &text).map_or(Dynamic::UNIT, Into::into))

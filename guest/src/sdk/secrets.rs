@@ -22,7 +22,7 @@ fn register(to: &mut Registrar<'_>, context: &Shared) {
     let ctx = Rc::clone(context);
     to.function(
         "get(name) -> string",
-        "The secret of that name; () if there is none.",
+        "The secret of that name; `()` if there is none.",
         move |name: ImmutableString| -> Result<Dynamic> {
             let value = ctx.host("secrets")?.secret(&name)?;
             Ok(value.map_or(Dynamic::UNIT, Into::into))

@@ -71,8 +71,8 @@ fn register_texts(to: &mut Registrar<'_>) {
 fn register_calendar(to: &mut Registrar<'_>) {
     to.function(
         "parts(ms) -> map",
-        "The time in UTC, as #{year, month, day, hour, minute, second, millisecond, weekday, \
-         yearday, offset_minutes}; weekday 1 is Monday.",
+        "The time in UTC, as `#{year, month, day, hour, minute, second, millisecond, weekday, \
+         yearday, offset_minutes}`; weekday 1 is Monday.",
         |ms: i64| parts(ms, TimeZone::UTC),
     );
     to.function(

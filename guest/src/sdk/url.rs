@@ -36,7 +36,7 @@ fn register(to: &mut Registrar<'_>, _: &Shared) {
     to.function(
         "parse(text) -> map",
         "The URL as `#{scheme, host, port, path, query, fragment}`, still percent-encoded, with \
-         () for what it lacks; scheme and host are in lower case. Throws `invalid_url`.",
+         `()` for what it lacks; scheme and host are in lower case. Throws `invalid_url`.",
         |text: ImmutableString| parse(&text),
     );
     to.function(
@@ -47,7 +47,7 @@ fn register(to: &mut Registrar<'_>, _: &Shared) {
     );
     to.function(
         "build_query(map) -> string",
-        "The map as a query, `a=1&b=2`. An array gives a name several times, () leaves it out.",
+        "The map as a query, `a=1&b=2`. An array gives a name several times, `()` leaves it out.",
         |map: Map| build_query(map),
     );
     to.function(

@@ -10,5 +10,6 @@ mod hostile;
 mod imports;
 mod invoke;
 mod language;
+mod reference;
 mod services;
 mod values;
