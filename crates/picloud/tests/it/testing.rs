@@ -342,3 +342,11 @@ fn every_example_passes_its_tests() {
     }
     assert!(count >= 9, "only {count} examples were found");
 }
+
+/// Those of `docs/sdk/`: that each registration has one is a test of the guest's.
+#[test]
+fn the_examples_of_the_reference_are_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sdk/examples");
+    let ended = test(&folder, &[]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+}
