@@ -53,6 +53,11 @@ enum Template {
     WeatherCache,
 }
 
+/// The SDK as Rhai's language server reads it: in any folder of the app. This one
+/// is hidden, so it is no part of what is deployed.
+const DEFINITIONS: (&str, &str) =
+    (".rhai/definitions/sdk.d.rhai", include_str!("../../../../docs/sdk/sdk.d.rhai"));
+
 /// The files of an example, by their paths within it.
 macro_rules! example {
     ($folder:literal: $($path:literal),*) => {
@@ -138,7 +143,7 @@ fn write(folder: &Path, app: &AppSlug, template: Template) -> anyhow::Result<Vec
          name = \"{app}\"\n{}",
         template.manifest()
     );
-    let own = [("picloud.toml", manifest.as_str()), (".gitignore", ".picloud/\n")];
+    let own = [("picloud.toml", manifest.as_str()), (".gitignore", ".picloud/\n"), DEFINITIONS];
     let mut paths = Vec::new();
     for (path, contents) in own.iter().chain(template.files()) {
         let file = folder.join(path);
@@ -189,6 +194,17 @@ mod tests {
             };
             assert_eq!(paths(made), paths(example), "{name}");
         }
+    }
+
+    #[test]
+    fn definitions_for_editors_are_no_part_of_the_app() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &app(), Template::Hello).unwrap();
+        let (path, definitions) = DEFINITIONS;
+        assert_eq!(fs::read_to_string(folder.path().join(path)).unwrap(), definitions);
+        assert!(definitions.contains("\nmodule kv {\n"));
+        let deployed = folder::read(folder.path()).unwrap();
+        assert!(deployed.contains_key("index.rhai") && !deployed.contains_key(path));
     }
 
     #[test]
