@@ -6,7 +6,7 @@ dev app="examples/guestbook":
 
 # Build the guest component alone (the host's build script does this by itself).
 guest:
-    cargo build -p picloud-guest --lib --profile guest --target wasm32-unknown-unknown --target-dir target/guest
+    cargo rustc -p picloud-guest --lib --crate-type cdylib --profile guest --target wasm32-unknown-unknown --target-dir target/guest
 
 # Everything that CI runs.
 check:

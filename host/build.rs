@@ -38,7 +38,9 @@ fn build(root: &Path, target_dir: &Path) -> PathBuf {
     let mut cargo = Command::new(require("CARGO"));
     cargo
         .current_dir(root)
-        .args(["build", "--package", "picloud-guest", "--lib"])
+        // The library alone and not the rlib beside it, or there is no LTO, which
+        // makes scripts run up to a quarter faster.
+        .args(["rustc", "--package", "picloud-guest", "--lib", "--crate-type", "cdylib"])
         .args(["--profile", "guest", "--target", TARGET, "--target-dir"])
         .arg(target_dir)
         // What the outer cargo set for the host's own compilation (clippy's
