@@ -28,7 +28,7 @@ lint:
 # The figures of docs/benchmarks.md.
 bench:
     cargo bench -p picloud-host
-    cargo bench -p picloud --bench http
+    cargo bench -p picloud --bench http --bench sdk
 
 # The reference of the SDK, docs/sdk/, of what the SDK registers and its examples.
 regen:

@@ -63,8 +63,14 @@ impl Server {
         Ok(())
     }
 
+    /// Deploys the app's only script.
     pub async fn upload(&self, app: &str, script: &str) -> anyhow::Result<()> {
-        self.api("PUT", &format!("/apps/{app}/scripts/index.rhai"), script).await
+        self.upload_file(app, "index.rhai", script).await
+    }
+
+    /// Deploys the app with one file changed.
+    pub async fn upload_file(&self, app: &str, path: &str, text: &str) -> anyhow::Result<()> {
+        self.api("PUT", &format!("/apps/{app}/scripts/{path}"), text).await
     }
 
     pub async fn set_limits(&self, app: &str, limits: &str) -> anyhow::Result<()> {
@@ -92,6 +98,26 @@ impl Server {
 
     pub async fn status(&self, app: &str, path: &str) -> anyhow::Result<u16> {
         Ok(self.send("GET", app, path).await?.status().as_u16())
+    }
+
+    /// Sends a body to an app.
+    pub async fn put(&self, app: &str, path: &str, body: Vec<u8>) -> anyhow::Result<()> {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let request = self.client.put(url).header("host", format!("{app}.localhost"));
+        let answer = request.body(body).send().await?;
+        ensure!(answer.status().is_success(), "{}", answer.text().await?);
+        Ok(())
+    }
+
+    /// What an app's redirect leads to.
+    pub async fn download(&self, app: &str, path: &str) -> anyhow::Result<bytes::Bytes> {
+        let redirect = self.send("GET", app, path).await?;
+        let location = redirect.headers().get("location").context("a location")?.to_str()?;
+        let prefix = format!("http://{app}.localhost");
+        let path = location.strip_prefix(&prefix).context("a URL of the app")?;
+        let answer = self.send("GET", app, path).await?;
+        ensure!(answer.status().is_success(), "{}", answer.text().await?);
+        Ok(answer.bytes().await?)
     }
 
     /// Resident memory.
