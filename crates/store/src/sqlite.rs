@@ -2,6 +2,7 @@
 
 mod app;
 mod commit;
+mod entry_reader;
 mod execution;
 mod files;
 mod kv;
@@ -30,6 +31,7 @@ pub(crate) use unit::SqliteUnitStore;
 
 use crate::convert::failed;
 use commit::Committer;
+use entry_reader::EntryReader;
 use writer::Writer;
 
 static MAIN: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -41,6 +43,7 @@ const READERS: u32 = 4;
 /// Both files, open.
 pub(crate) struct SqliteDatabase {
     main: File,
+    entries: EntryReader,
     history: File,
     committer: Committer,
 }
@@ -54,13 +57,14 @@ struct File {
 impl SqliteDatabase {
     pub(crate) async fn open(dir: &Path) -> Result<Self, StoreError> {
         // FULL: a commit is on the disk when it returns.
-        let main = File::open(&dir.join("picloud.db"), SqliteSynchronous::Full, &MAIN).await?;
+        let path = dir.join("picloud.db");
+        let main = File::open(&path, SqliteSynchronous::Full, &MAIN).await?;
         // NORMAL: the last records may be lost with the machine's power, but
         // the file stays sound.
         let history =
             File::open(&dir.join("history.db"), SqliteSynchronous::Normal, &HISTORY).await?;
         let committer = Committer::start(main.writer.clone());
-        Ok(Self { main, history, committer })
+        Ok(Self { main, entries: EntryReader::new(&path), history, committer })
     }
 
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
@@ -85,6 +89,7 @@ impl SqliteDatabase {
 
     pub(crate) async fn close(&self) {
         self.committer.close().await;
+        self.entries.close();
         self.main.close().await;
         self.history.close().await;
     }

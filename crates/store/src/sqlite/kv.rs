@@ -11,7 +11,7 @@ use super::SqliteDatabase;
 use super::commit::lower_usage;
 use crate::bounds::Bounds;
 use crate::convert::{corrupt, failed, signed, unsigned};
-use crate::entry::{entry, listed};
+use crate::entry::listed;
 
 pub(crate) struct SqliteKvStore(pub(crate) Arc<SqliteDatabase>);
 
@@ -24,19 +24,7 @@ impl KvStore for SqliteKvStore {
         key: &Key,
         now_ms: u64,
     ) -> Result<Option<Entry>, StoreError> {
-        let row = sqlx::query_as(
-            "SELECT json(value), version, expires_at_ms FROM kv
-             WHERE app_id = ?1 AND collection = ?2 AND key = ?3
-                AND (expires_at_ms IS NULL OR expires_at_ms > ?4)",
-        )
-        .bind(app.0)
-        .bind(collection.as_str())
-        .bind(key.as_str())
-        .bind(signed(now_ms))
-        .fetch_optional(&self.0.main.readers)
-        .await
-        .map_err(failed)?;
-        row.map(|(value, version, expires)| entry(value, version, expires)).transpose()
+        self.0.entries.get(app, collection, key, now_ms)
     }
 
     async fn list(
