@@ -1,13 +1,13 @@
 //! Reading one KV entry, on the thread that asks.
 //!
 //! sqlx keeps a thread per connection, so that a read of a few microseconds
-//! costs two wake-ups of some twenty each. An entry is at most 64 KiB and found
+//! costs two wake-ups that take many times as long. An entry is at most 64 KiB and found
 //! by its primary key, and a reader of a WAL waits for nobody: the read takes
 //! less than handing it over does. What may take long (lists, counts) stays
 //! with sqlx.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use picloud_shared::kv::{Collection, Entry, Key};
 use picloud_shared::{AppId, StoreError};
@@ -20,12 +20,13 @@ use crate::entry::entry;
 /// same time.
 pub(super) struct EntryReader {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    /// `None` once closed.
+    idle: Mutex<Option<Vec<Connection>>>,
 }
 
 impl EntryReader {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
+        Self { path: path.to_owned(), idle: Mutex::new(Some(Vec::new())) }
     }
 
     /// The entry, unless it is absent or expired.
@@ -36,24 +37,27 @@ impl EntryReader {
         key: &Key,
         now_ms: u64,
     ) -> Result<Option<Entry>, StoreError> {
-        let connection = match self.take() {
-            Some(connection) => connection,
-            None => self.open().map_err(failed)?,
+        let idle = match self.idle().as_mut() {
+            Some(idle) => idle.pop(),
+            None => return Err(StoreError::unavailable("the store is closed")),
         };
+        let connection = idle.map_or_else(|| self.open(), Ok).map_err(failed)?;
         let found = select(&connection, app, collection, key, now_ms);
         // One that failed is closed: the next read starts with a fresh one.
         let found = found.map_err(failed)?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        if let Some(idle) = self.idle().as_mut() {
+            idle.push(connection);
+        }
         found.map(|(value, version, expires)| entry(value, version, expires)).transpose()
     }
 
-    /// Closes the connections, of which no read is under way.
+    /// Closes the connections; one that is being read from closes after that.
     pub(super) fn close(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.idle() = None;
     }
 
-    fn take(&self) -> Option<Connection> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self) -> rusqlite::Result<Connection> {
