@@ -21,7 +21,7 @@ impl Written {
     /// `None` if it has written nothing.
     pub(crate) fn by(attempt: &Attempt) -> Option<Self> {
         let (files, contents) = attempt.files.write_set();
-        let write_set = WriteSet { kv: attempt.kv.write_set(), files };
+        let write_set = WriteSet { kv: attempt.kv.write_set(), files, ..WriteSet::default() };
         (!write_set.is_empty()).then_some(Self { write_set, contents })
     }
 
@@ -86,7 +86,7 @@ impl WithFiles {
         let result = backends.units.commit(app, write_set, quotas, now_ms).await;
         let leftover = match &result {
             Ok(_) => replaced,
-            Err(StoreError::Conflict | StoreError::QuotaExceeded) => fresh,
+            Err(StoreError::Conflict | StoreError::Superseded | StoreError::QuotaExceeded) => fresh,
             // It may have happened or not. The clean-up will know.
             Err(StoreError::Unavailable(_)) => return result,
         };

@@ -303,7 +303,7 @@ pub fn status_of(outcome: &Outcome) -> u16 {
         Outcome::Ok(response) => response.status,
         // The client's mistake, which the script has left to us.
         Outcome::ScriptError(error) if error.code.as_deref() == Some("invalid_body") => 400,
-        Outcome::Conflict => 409,
+        Outcome::Conflict | Outcome::Superseded => 409,
         Outcome::Unavailable(_) => 503,
         Outcome::TimedOut => 504,
         Outcome::ScriptError(_)
@@ -343,6 +343,7 @@ impl Drop for Run<'_> {
 fn commit_outcome(error: StoreError) -> Outcome {
     match error {
         StoreError::Conflict => Outcome::Conflict,
+        StoreError::Superseded => Outcome::Superseded,
         StoreError::QuotaExceeded => Outcome::ScriptError(ScriptError {
             code: Some("quota_exceeded".to_owned()),
             ..ScriptError::new("the app's storage quota is used up; nothing was written")

@@ -71,7 +71,8 @@ impl Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict => Self::Conflict,
+            // No delivery is acknowledged here.
+            StoreError::Conflict | StoreError::Superseded => Self::Conflict,
             StoreError::QuotaExceeded => Self::QuotaExceeded,
             StoreError::Unavailable(_) => Self::Unavailable(error),
         }

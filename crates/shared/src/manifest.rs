@@ -5,19 +5,25 @@
 //! reported by [`Manifest::not_in_effect`].
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::Range;
+use std::str::FromStr;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::Settings;
 use crate::routes::{Method, Pattern};
+use crate::schedule::{Cron, InvalidCron, Schedule};
+use crate::trigger::{self, EventType, Glob, Trigger};
 use crate::{AppSlug, Handler, HostPattern, LimitOverrides, Position, ScriptError};
 
 /// The manifest's path within an app.
 pub const FILE: &str = "picloud.toml";
 /// Bytes that it may have.
 pub const MAX_BYTES: usize = 64 * 1024;
+/// Characters that a schedule's name may have.
+const MAX_SCHEDULE_NAME: usize = 100;
 
 /// An app's manifest, each part well-formed in itself. Whether its handlers
 /// exist is for [`crate::Routes`] to say, which knows the files.
@@ -40,26 +46,6 @@ pub struct ManifestRoute {
     pub pattern: Pattern,
     /// Empty for every method.
     pub methods: Vec<Method>,
-    pub handler: HandlerAt,
-}
-
-/// `[[triggers]]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trigger {
-    /// `service.event`
-    pub on: String,
-    /// The event's fields that must be equal, `*` standing for anything.
-    pub filter: BTreeMap<String, String>,
-    pub handler: HandlerAt,
-}
-
-/// `[[schedules]]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// Five or six fields.
-    pub cron: String,
-    /// An IANA time zone's name.
-    pub timezone: Option<String>,
     pub handler: HandlerAt,
 }
 
@@ -98,11 +84,7 @@ impl Manifest {
                 .into_iter()
                 .map(|trigger| source.trigger(trigger))
                 .collect::<Result<_, _>>()?,
-            schedules: raw
-                .schedules
-                .into_iter()
-                .map(|schedule| source.schedule(schedule))
-                .collect::<Result<_, _>>()?,
+            schedules: source.schedules(raw.schedules)?,
             egress: raw
                 .egress
                 .allow
@@ -163,7 +145,7 @@ struct File {
     #[serde(default)]
     routes: Vec<RawRoute>,
     #[serde(default)]
-    triggers: Vec<Spanned<BTreeMap<String, Spanned<String>>>>,
+    triggers: Vec<Spanned<BTreeMap<String, Spanned<toml::Value>>>>,
     #[serde(default)]
     schedules: Vec<RawSchedule>,
     #[serde(default)]
@@ -186,8 +168,9 @@ struct RawRoute {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawSchedule {
+    name: Option<Spanned<String>>,
     cron: Spanned<String>,
-    timezone: Option<String>,
+    timezone: Option<Spanned<String>>,
     handler: Spanned<Handler>,
 }
 
@@ -234,44 +217,119 @@ impl Source<'_> {
 
     fn trigger(
         &self,
-        raw: Spanned<BTreeMap<String, Spanned<String>>>,
+        raw: Spanned<BTreeMap<String, Spanned<toml::Value>>>,
     ) -> Result<Trigger, ScriptError> {
         let span = raw.span();
         let mut fields = raw.into_inner();
         let mut take = |name: &str| {
-            fields
-                .remove(name)
-                .ok_or_else(|| self.invalid(span.clone(), format!("missing field `{name}`")))
+            let missing = || self.invalid(span.clone(), format!("missing field `{name}`"));
+            self.text(name, fields.remove(name).ok_or_else(missing)?)
         };
         let (on, handler) = (take("on")?, take("handler")?);
-        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
-        if !on.as_ref().split_once('.').is_some_and(|(a, b)| is_word(a) && is_word(b)) {
-            let message = "an event is written service.event, such as kv.set";
-            return Err(self.invalid(on.span(), message));
+        let on: EventType = parsed(self, &on)?;
+        let handler_at =
+            HandlerAt { position: self.position(handler.span()), handler: parsed(self, &handler)? };
+        let attempts = fields.remove("attempts");
+        let attempts = attempts.map(|n| self.number("attempts", &n, trigger::MAX_ATTEMPTS));
+        let concurrency = match (on, fields.remove("concurrency")) {
+            (EventType::QueueMessage, Some(n)) => Some(self.number("concurrency", &n, 1_000)?),
+            (_, None) => None,
+            (_, Some(n)) => {
+                let message = "only a trigger on queue.message has a concurrency";
+                return Err(self.invalid(n.span(), message));
+            }
+        };
+        if on == EventType::QueueMessage && !fields.contains_key("queue") {
+            let message = "a trigger on queue.message says which: queue = \"a-name\"";
+            return Err(self.invalid(span, message));
         }
-        let position = self.position(handler.span());
-        let handler = handler
-            .as_ref()
-            .parse()
-            .map_err(|error| self.invalid(handler.span(), format!("{error}")))?;
+        let mut filter = BTreeMap::new();
+        for (name, value) in fields {
+            if !on.filters().contains(&name.as_str()) {
+                let known = on.filters().join("`, `");
+                let meant = trigger::closest(&name, on.filters());
+                let meant = meant.map_or_else(String::new, |m| format!(", did you mean `{m}`?"));
+                let message = format!("{on} has no field `{name}`{meant}; it has `{known}`");
+                return Err(self.invalid(value.span(), message));
+            }
+            let value = self.text(&name, value)?;
+            filter.insert(name, Glob::new(value.as_ref()));
+        }
         Ok(Trigger {
-            on: on.into_inner(),
-            filter: fields.into_iter().map(|(name, value)| (name, value.into_inner())).collect(),
-            handler: HandlerAt { handler, position },
+            on,
+            filter,
+            handler: handler_at,
+            concurrency,
+            attempts: attempts.transpose()?.unwrap_or(trigger::DEFAULT_ATTEMPTS),
         })
     }
 
-    fn schedule(&self, raw: RawSchedule) -> Result<Schedule, ScriptError> {
-        let fields = raw.cron.as_ref().split_whitespace().count();
-        if !(5..=6).contains(&fields) {
-            let message = format!("a cron expression has 5 or 6 fields, this one has {fields}");
-            return Err(self.invalid(raw.cron.span(), message));
+    fn text(
+        &self,
+        name: &str,
+        value: Spanned<toml::Value>,
+    ) -> Result<Spanned<String>, ScriptError> {
+        let span = value.span();
+        match value.into_inner() {
+            toml::Value::String(text) => Ok(Spanned::new(span, text)),
+            other => {
+                let message = format!("`{name}` is a string, not {}", other.type_str());
+                Err(self.invalid(span, message))
+            }
         }
-        Ok(Schedule {
-            cron: raw.cron.into_inner(),
-            timezone: raw.timezone,
-            handler: self.handler(raw.handler),
+    }
+
+    /// A number from 1 to `max`.
+    fn number(
+        &self,
+        name: &str,
+        value: &Spanned<toml::Value>,
+        max: u32,
+    ) -> Result<u32, ScriptError> {
+        let number = value.as_ref().as_integer().and_then(|n| u32::try_from(n).ok());
+        number.filter(|n| (1..=max).contains(n)).ok_or_else(|| {
+            self.invalid(value.span(), format!("`{name}` is a number from 1 to {max}"))
         })
+    }
+
+    fn schedules(&self, raw: Vec<RawSchedule>) -> Result<Vec<Schedule>, ScriptError> {
+        let mut schedules: Vec<Schedule> = Vec::new();
+        for raw in raw {
+            let span = raw.name.as_ref().map_or_else(|| raw.handler.span(), Spanned::span);
+            let schedule = self.schedule(raw)?;
+            if schedules.iter().any(|other| other.name == schedule.name) {
+                let message = format!(
+                    "there are two schedules {}; give each a name of its own",
+                    schedule.name
+                );
+                return Err(self.invalid(span, message));
+            }
+            schedules.push(schedule);
+        }
+        Ok(schedules)
+    }
+
+    fn schedule(&self, raw: RawSchedule) -> Result<Schedule, ScriptError> {
+        let timezone = raw.timezone.as_ref().map(|zone| zone.as_ref().as_str());
+        let cron = Cron::new(raw.cron.as_ref(), timezone).map_err(|error| {
+            let of_zone =
+                raw.timezone.as_ref().filter(|_| matches!(error, InvalidCron::Timezone(_)));
+            let span = of_zone.map_or_else(|| raw.cron.span(), Spanned::span);
+            self.invalid(span, error.to_string())
+        })?;
+        let handler = self.handler(raw.handler);
+        let name = match raw.name {
+            None => handler.handler.to_string(),
+            Some(name) if is_name(name.as_ref()) => name.into_inner(),
+            Some(name) => {
+                let message = format!(
+                    "a schedule's name has 1 to {MAX_SCHEDULE_NAME} characters, \
+                     none of them a control character"
+                );
+                return Err(self.invalid(name.span(), message));
+            }
+        };
+        Ok(Schedule { name, cron, handler })
     }
 
     fn egress(&self, host: &Spanned<String>) -> Result<HostPattern, ScriptError> {
@@ -280,19 +338,24 @@ impl Source<'_> {
     }
 }
 
+fn parsed<T: FromStr<Err: Display>>(
+    source: &Source<'_>,
+    text: &Spanned<String>,
+) -> Result<T, ScriptError> {
+    text.as_ref().parse().map_err(|error| source.invalid(text.span(), format!("{error}")))
+}
+
+fn is_name(name: &str) -> bool {
+    let length = name.chars().count();
+    (1..=MAX_SCHEDULE_NAME).contains(&length) && !name.chars().any(char::is_control)
+}
+
 /// The name that was probably meant, out of serde's "unknown field `rout`,
 /// expected one of `name`, `routes`".
 fn did_you_mean(message: &str) -> Option<&str> {
     let (unknown, expected) = message.strip_prefix("unknown ")?.split_once(", expected ")?;
-    let unknown = unknown.split('`').nth(1)?.to_lowercase();
-    expected
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(|name| (strsim::damerau_levenshtein(&unknown, &name.to_lowercase()), name))
-        .min()
-        .filter(|(distance, _)| *distance <= 2.max(unknown.len() / 3))
-        .map(|(_, name)| name)
+    let names: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
+    trigger::closest(unknown.split('`').nth(1)?, &names)
 }
 
 #[cfg(test)]
@@ -329,10 +392,11 @@ GREETING = "hello"
         assert_eq!(route.methods, [Method::Get, Method::Delete]);
         assert_eq!(route.handler.handler.to_string(), "api.rhai#post");
         assert_eq!(route.handler.position.to_string(), "picloud.toml:5:11");
-        assert_eq!(manifest.triggers[0].on, "kv.set");
-        assert_eq!(manifest.triggers[0].filter["collection"], "posts");
+        assert_eq!(manifest.triggers[0].on, EventType::KvSet);
+        assert_eq!(manifest.triggers[0].filter["collection"].as_str(), "posts");
         assert_eq!(manifest.triggers[0].handler.position.to_string(), "picloud.toml:9:11");
-        assert_eq!(manifest.schedules[0].timezone.as_deref(), Some("Europe/Berlin"));
+        assert_eq!(manifest.schedules[0].cron.to_string(), "0 8 * * MON-FRI Europe/Berlin");
+        assert_eq!(manifest.schedules[0].name, "digest.rhai");
         let egress: Vec<_> = manifest.egress.iter().map(ToString::to_string).collect();
         assert_eq!(egress, ["api.stripe.com", "*.example.org:8443"]);
         assert_eq!(manifest.limits.fuel, Some(500_000_000));
@@ -369,9 +433,43 @@ GREETING = "hello"
             ("[limits]\nfuel = -1", "2:8", "-1"),
             ("[limits]\nfuel = 'lots'", "2:8", "invalid type"),
             ("[[triggers]]\non = 'kv.set'", "1:1", "missing field `handler`"),
-            ("[[triggers]]\nhandler = 'a.rhai'\non = 'kv'", "3:6", "service.event"),
+            ("[[triggers]]\nhandler = 'a.rhai'\non = 'kv.sett'", "3:6", "did you mean `kv.set`?"),
+            ("[[triggers]]\nhandler = 'a.rhai'\non = 7", "3:6", "`on` is a string"),
+            (
+                "[[triggers]]\nhandler = 'a.rhai'\non = 'kv.set'\ncolection = 'a'",
+                "4:13",
+                "did you mean `collection`?",
+            ),
+            (
+                "[[triggers]]\nhandler = 'a.rhai'\non = 'kv.set'\ncollection = 1",
+                "4:14",
+                "`collection` is a string",
+            ),
+            (
+                "[[triggers]]\nhandler = 'a.rhai'\non = 'kv.set'\nattempts = 0",
+                "4:12",
+                "from 1 to 20",
+            ),
+            (
+                "[[triggers]]\nhandler = 'a.rhai'\non = 'kv.set'\nconcurrency = 1",
+                "4:15",
+                "only a trigger on queue.message",
+            ),
+            ("[[triggers]]\nhandler = 'a.rhai'\non = 'queue.message'", "1:1", "says which"),
             ("[[triggers]]\nhandler = 'a'\non = 'kv.set'", "2:11", "file.rhai"),
             ("[[schedules]]\nhandler = 'a.rhai'\ncron = '* *'", "3:8", "this one has 2"),
+            ("[[schedules]]\nhandler = 'a.rhai'\ncron = '0 0 30 2 *'", "3:8", "no moment"),
+            (
+                "[[schedules]]\nhandler = 'a.rhai'\ncron = '0 0 * * *'\ntimezone = 'Berlin'",
+                "4:12",
+                "Europe/Berlin",
+            ),
+            (
+                "[[schedules]]\nhandler = 'a.rhai'\ncron = '0 0 * * *'\n\
+                 [[schedules]]\nhandler = 'a.rhai'\ncron = '0 1 * * *'",
+                "5:11",
+                "a name of its own",
+            ),
             ("[egress]\nallow = ['https://a.b/']", "2:10", "a host is written"),
         ];
         for (text, place, expected) in cases {

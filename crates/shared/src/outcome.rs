@@ -21,6 +21,9 @@ pub enum Outcome {
     BudgetExceeded(Budget),
     /// Others kept changing the entries that it had read; nothing was written.
     Conflict,
+    /// Its delivery's lease had run out, and somebody else runs it; nothing was
+    /// written.
+    Superseded,
     /// A store could not be reached; trying again later may help. The text is
     /// for the operator's log.
     Unavailable(String),
@@ -41,6 +44,7 @@ impl Outcome {
             Self::TimedOut => "timed_out",
             Self::BudgetExceeded(_) => "budget_exceeded",
             Self::Conflict => "conflict",
+            Self::Superseded => "superseded",
             Self::Unavailable(_) => "unavailable",
             Self::HostFault(_) => "host_fault",
         }
@@ -63,6 +67,9 @@ impl fmt::Display for Outcome {
             }
             Self::Conflict => {
                 f.write_str("others kept changing the entries that the script had read")
+            }
+            Self::Superseded => {
+                f.write_str("the run took longer than its lease, and another one has begun")
             }
             Self::Unavailable(_) => f.write_str("the database is unavailable; try again shortly"),
             Self::HostFault(_) => f.write_str("PiCloud failed; the server's log says why"),

@@ -6,6 +6,9 @@ pub enum StoreError {
     /// Somebody else changed the same thing first; read it again and retry.
     #[error("somebody else changed this at the same time")]
     Conflict,
+    /// Somebody else has been given the delivery since: its lease had run out.
+    #[error("the delivery was handed to somebody else meanwhile")]
+    Superseded,
     /// The app has used up its space.
     #[error("the app's storage quota is used up")]
     QuotaExceeded,

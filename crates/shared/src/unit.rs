@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 
+use crate::outbox::{Emitted, Lease};
 use crate::{AppId, StoreError, files, kv};
 
 /// Everything that one invocation changes.
@@ -11,18 +12,22 @@ pub struct WriteSet {
     pub kv: kv::WriteSet,
     /// At most one write per file. The contents are kept already.
     pub files: Vec<files::Write>,
+    /// What these changes and the invocation have caused.
+    pub events: Vec<Emitted>,
+    /// The delivery that the invocation handles.
+    pub ack: Option<Lease>,
 }
 
 impl WriteSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.kv.is_empty() && self.files.is_empty()
+        self.kv.is_empty() && self.files.is_empty() && self.events.is_empty() && self.ack.is_none()
     }
 }
 
 impl From<kv::WriteSet> for WriteSet {
     fn from(kv: kv::WriteSet) -> Self {
-        Self { kv, files: Vec::new() }
+        Self { kv, ..Self::default() }
     }
 }
 
@@ -45,14 +50,15 @@ pub struct Kept {
 #[async_trait]
 pub trait UnitStore: Send + Sync {
     /// Applies a write-set in one transaction: every `seen` must still hold,
-    /// and what the app keeps of a kind must not exceed its quota if the
+    /// the lease of the delivery must be the last one, and what the app keeps of a kind must not exceed its quota if the
     /// write-set makes it grow.
     ///
     /// It is durable when this returns.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if a `seen` no longer holds, or the app is
-    /// gone; [`StoreError::QuotaExceeded`]; nothing is written in either case.
+    /// gone; [`StoreError::Superseded`]; [`StoreError::QuotaExceeded`]; nothing
+    /// is written in any of these cases.
     async fn commit(
         &self,
         app: AppId,

@@ -40,6 +40,7 @@ mod convert;
 mod entry;
 mod file_row;
 mod hashed;
+mod outbox_row;
 mod postgres;
 mod sqlite;
 #[cfg(feature = "testing")]
@@ -52,7 +53,7 @@ use std::time::Duration;
 use picloud_shared::files::FileStore;
 use picloud_shared::kv::KvStore;
 use picloud_shared::secrets::SecretStore;
-use picloud_shared::{AppStore, ExecutionStore, ReleaseStore, StoreError, UnitStore};
+use picloud_shared::{AppStore, ExecutionStore, OutboxStore, ReleaseStore, StoreError, UnitStore};
 
 pub use contents::DirContents;
 
@@ -70,6 +71,7 @@ pub struct Stores {
     /// Commits what invocations write.
     pub units: Arc<dyn UnitStore>,
     pub executions: Arc<dyn ExecutionStore>,
+    pub outbox: Arc<dyn OutboxStore>,
     database: Database,
 }
 
@@ -94,6 +96,7 @@ impl Stores {
             secrets: Arc::new(sqlite::SqliteSecretStore(database.clone())),
             units: Arc::new(sqlite::SqliteUnitStore(database.clone())),
             executions: Arc::new(sqlite::SqliteExecutionStore(database.clone())),
+            outbox: Arc::new(sqlite::SqliteOutboxStore(database.clone())),
             database: Database::Sqlite(database),
         })
     }
@@ -110,6 +113,7 @@ impl Stores {
             secrets: Arc::new(postgres::PostgresSecretStore(database.clone())),
             units: Arc::new(postgres::PostgresUnitStore(database.clone())),
             executions: Arc::new(postgres::PostgresExecutionStore(database.clone())),
+            outbox: Arc::new(postgres::PostgresOutboxStore(database.clone())),
             database: Database::Postgres(database),
         })
     }

@@ -6,6 +6,7 @@ mod entry_reader;
 mod execution;
 mod files;
 mod kv;
+mod outbox;
 mod plan;
 mod release;
 mod secrets;
@@ -25,6 +26,7 @@ pub(crate) use app::SqliteAppStore;
 pub(crate) use execution::SqliteExecutionStore;
 pub(crate) use files::SqliteFileStore;
 pub(crate) use kv::SqliteKvStore;
+pub(crate) use outbox::SqliteOutboxStore;
 pub(crate) use release::SqliteReleaseStore;
 pub(crate) use secrets::SqliteSecretStore;
 pub(crate) use unit::SqliteUnitStore;
@@ -63,6 +65,7 @@ impl SqliteDatabase {
         // the file stays sound.
         let history =
             File::open(&dir.join("history.db"), SqliteSynchronous::Normal, &HISTORY).await?;
+        outbox::recover(&main.writer).await?;
         let committer = Committer::start(main.writer.clone());
         Ok(Self { main, entries: EntryReader::new(&path), history, committer })
     }

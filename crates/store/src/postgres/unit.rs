@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 use picloud_shared::kv::{self, Collection, Seen};
+use picloud_shared::outbox::MAX_PER_ROOT;
 use picloud_shared::unit::{Kept, Quotas, UnitStore, WriteSet};
 use picloud_shared::{AppId, StoreError, files};
 
+use super::outbox::Outbox;
 use super::{PostgresDatabase, Retries, state};
 use crate::convert::{failed, signed, unsigned};
 
@@ -12,7 +14,8 @@ pub(crate) struct PostgresUnitStore(pub(crate) PostgresDatabase);
 
 /// One round trip, and one transaction, for all services.
 const COMMIT: &str = "SELECT kv_commit($1, $2, $3, $4, $5, $6, $7, $8, $9),
-    files_commit($1, $10, $11, $12, $13, $14, $15, $16, $17)";
+    files_commit($1, $10, $11, $12, $13, $14, $15, $16, $17),
+    outbox_commit($1, $18, $19, $20::jsonb, $21::jsonb, $22, $23)";
 
 #[async_trait]
 impl UnitStore for PostgresUnitStore {
@@ -26,6 +29,7 @@ impl UnitStore for PostgresUnitStore {
         let clears: Vec<_> = write_set.kv.clears.iter().map(Collection::as_str).collect();
         let kv = KvArrays::of(&write_set.kv);
         let files = FileArrays::of(&write_set.files);
+        let outbox = Outbox::of(&write_set.events)?;
         let mut retries = Retries::default();
         let kept = loop {
             let kept = sqlx::query_as(COMMIT)
@@ -46,6 +50,12 @@ impl UnitStore for PostgresUnitStore {
                 .bind(&files.content_types)
                 .bind(&files.modified_ms)
                 .bind(signed(quotas.file_bytes))
+                .bind(write_set.ack.map(|lease| lease.delivery.0))
+                .bind(write_set.ack.map(|lease| lease.token))
+                .bind(&outbox.events)
+                .bind(&outbox.deliveries)
+                .bind(signed(MAX_PER_ROOT))
+                .bind(&outbox.too_many)
                 .fetch_one(&self.0.pool)
                 .await;
             match kept {
@@ -53,10 +63,11 @@ impl UnitStore for PostgresUnitStore {
                 kept => break kept,
             }
         };
-        let (kv_bytes, file_bytes): (i64, Option<i64>) =
+        let (kv_bytes, file_bytes, ()): (i64, Option<i64>, ()) =
             kept.map_err(|error| match state(&error) {
                 "PC001" => StoreError::Conflict,
                 "PC002" => StoreError::QuotaExceeded,
+                "PC003" => StoreError::Superseded,
                 _ => failed(error),
             })?;
         Ok(Kept {

@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::outbox;
 use super::plan::{self, Member, Plan, Refusal, Row, Snapshot};
 use super::writer::Writer;
 use crate::convert::{failed, signed, to_json, unsigned};
@@ -85,7 +86,9 @@ async fn run(writer: Arc<Writer>, mut jobs: mpsc::Receiver<Option<Job>>) {
 }
 
 fn value_bytes(member: &Member) -> usize {
-    member.write_set.writes.iter().filter_map(plan::set).map(|set| set.value.len()).sum()
+    let values = member.write_set.writes.iter().filter_map(plan::set).map(|set| set.value.len());
+    let events = member.events.iter().map(|emitted| emitted.event.fields.len());
+    values.chain(events).sum()
 }
 
 /// One answer per member.
@@ -135,6 +138,7 @@ async fn write(
         Ok(usage) => Ok(usage),
         Err(Refusal::Conflict) => Err(StoreError::Conflict),
         Err(Refusal::QuotaExceeded) => Err(StoreError::QuotaExceeded),
+        Err(Refusal::Superseded) => Err(StoreError::Superseded),
     };
     Ok(plan.answers.into_iter().map(answer).collect())
 }
@@ -182,6 +186,15 @@ async fn load<'a>(
             }
         }
     }
+
+    let acks = plan::acks(batch);
+    if !acks.is_empty() {
+        for (app, lease) in outbox::running(connection, &acks).await? {
+            snapshot.tokens.insert((app, lease.delivery), lease.token);
+        }
+    }
+    let roots = plan::roots(batch).into_iter();
+    snapshot.roots.extend(outbox::count_roots(connection, roots).await?);
 
     let apps: Vec<AppId> = batch.iter().map(|member| member.app).collect();
     let usage: Vec<(i64, i64)> = sqlx::query_as(
@@ -274,7 +287,10 @@ async fn store(connection: &mut SqliteConnection, plan: &Plan<'_>) -> Result<(),
         .await
         .map_err(failed)?;
     }
-    Ok(())
+    // First what is done: a message may have the key of the one whose handler
+    // sends it.
+    outbox::acknowledge(connection, &plan.acks).await?;
+    outbox::write(connection, &plan.events).await
 }
 
 /// Deletes what of the batch's apps has expired, for it takes no space, though

@@ -9,14 +9,20 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use picloud_shared::AppId;
 use picloud_shared::kv::{Change, Collection, Key, Seen, Write, WriteSet};
+use picloud_shared::outbox::{DeliveryId, Emitted, Lease};
+use picloud_shared::{AppId, ScriptError};
+use uuid::Uuid;
+
+use crate::outbox_row;
 
 /// One write-set with what it is judged by.
 #[derive(Debug)]
 pub(super) struct Member {
     pub app: AppId,
     pub write_set: WriteSet,
+    pub events: Vec<Emitted>,
+    pub ack: Option<Lease>,
     pub quota_bytes: u64,
     pub now_ms: u64,
 }
@@ -33,6 +39,11 @@ pub(super) struct Snapshot<'a> {
     pub usage: HashMap<AppId, u64>,
     /// Bytes of each collection that the batch clears.
     pub collections: HashMap<CollectionId<'a>, u64>,
+    /// The last token of each delivery that runs, of those that the batch
+    /// acknowledges.
+    pub tokens: HashMap<(AppId, DeliveryId), i64>,
+    /// Events of each root cause that the batch adds to.
+    pub roots: HashMap<(AppId, Uuid), u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +58,7 @@ pub(super) struct Row {
 pub(super) enum Refusal {
     Conflict,
     QuotaExceeded,
+    Superseded,
 }
 
 /// What becomes of the batch.
@@ -60,6 +72,10 @@ pub(super) struct Plan<'a> {
     pub writes: HashMap<EntryId<'a>, Option<Set<'a>>>,
     /// Apps' usage where it changed.
     pub usage: HashMap<AppId, u64>,
+    /// Deliveries that are done.
+    pub acks: Vec<(AppId, Lease)>,
+    /// To be written, each with the reason why it is not to go further.
+    pub events: Vec<(AppId, &'a Emitted, Option<ScriptError>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +93,21 @@ pub(super) fn entries(batch: &[Member]) -> HashSet<EntryId<'_>> {
 /// The collections that a batch clears, each once.
 pub(super) fn clears(batch: &[Member]) -> BTreeSet<CollectionId<'_>> {
     batch.iter().flat_map(|m| m.write_set.clears.iter().map(|c| (m.app, c))).collect()
+}
+
+/// The deliveries that a batch acknowledges.
+pub(super) fn acks(batch: &[Member]) -> Vec<(AppId, Lease)> {
+    batch.iter().filter_map(|member| Some((member.app, member.ack?))).collect()
+}
+
+/// The root causes of a batch's events that are not the first of theirs, each once.
+pub(super) fn roots(batch: &[Member]) -> HashSet<(AppId, Uuid)> {
+    batch
+        .iter()
+        .flat_map(|member| member.events.iter().map(|emitted| (member.app, &emitted.event.cause)))
+        .filter(|(_, cause)| cause.depth > 0)
+        .map(|(app, cause)| (app, cause.root))
+        .collect()
 }
 
 /// Judges the members in their order.
@@ -97,7 +128,11 @@ pub(super) fn plan<'a>(batch: &'a [Member], mut now: Snapshot<'a>) -> Plan<'a> {
 
 /// The app's usage if the member is applied.
 fn judge(member: &Member, now: &Snapshot<'_>) -> Result<u64, Refusal> {
-    let Member { app, write_set, quota_bytes, now_ms } = member;
+    let Member { app, write_set, ack, quota_bytes, now_ms, .. } = member;
+    let has_lease = |lease: &Lease| now.tokens.get(&(*app, lease.delivery)) == Some(&lease.token);
+    if !ack.as_ref().is_none_or(has_lease) {
+        return Err(Refusal::Superseded);
+    }
     // An app deleted meanwhile is a change by somebody else like any other.
     let before = *now.usage.get(app).ok_or(Refusal::Conflict)?;
     let mut freed = 0;
@@ -129,6 +164,16 @@ fn judge(member: &Member, now: &Snapshot<'_>) -> Result<u64, Refusal> {
 }
 
 fn apply<'a>(member: &'a Member, now: &mut Snapshot<'a>, plan: &mut Plan<'a>) {
+    if let Some(lease) = member.ack {
+        now.tokens.remove(&(member.app, lease.delivery));
+        plan.acks.push((member.app, lease));
+    }
+    for emitted in &member.events {
+        let of_root = now.roots.entry((member.app, emitted.event.cause.root)).or_default();
+        let stopped = outbox_row::stopped(&emitted.event, *of_root);
+        *of_root += 1;
+        plan.events.push((member.app, emitted, stopped));
+    }
     for collection in &member.write_set.clears {
         let cleared = (member.app, collection);
         now.rows.retain(|(app, of, _), _| (*app, *of) != cleared);
@@ -187,7 +232,14 @@ mod tests {
 
     fn member(clears: bool, writes: Vec<Write>) -> Member {
         let clears = if clears { vec!["c".parse().unwrap()] } else { vec![] };
-        Member { app: APP, write_set: WriteSet { clears, writes }, quota_bytes: 10, now_ms: 100 }
+        Member {
+            app: APP,
+            write_set: WriteSet { clears, writes },
+            events: vec![],
+            ack: None,
+            quota_bytes: 10,
+            now_ms: 100,
+        }
     }
 
     /// Plans a batch over one stored entry, `old` of 4 bytes at version 7.
@@ -198,6 +250,7 @@ mod tests {
             rows: HashMap::from([(id(APP, &old), row)]),
             usage: HashMap::from([(APP, 4)]),
             collections: HashMap::from([((APP, &old.collection), 4)]),
+            ..Snapshot::default()
         };
         // The snapshot borrows from its own entry, the plan from the batch.
         let plan = plan(batch, now);
@@ -277,6 +330,26 @@ mod tests {
             &[Ok(5), Err(Refusal::Conflict)],
             &[("old", Some("1"))],
         );
+    }
+
+    #[test]
+    fn a_delivery_is_acknowledged_once_and_by_the_last_who_claimed_it() {
+        let delivery = DeliveryId(Uuid::from_u128(1));
+        let acks = |token, value| Member {
+            ack: Some(Lease { delivery, token }),
+            ..member(false, vec![write("k", Seen::Unread, Some(value))])
+        };
+        let batch = [acks(1, "1"), acks(2, "2"), acks(2, "3")];
+        let now = Snapshot {
+            usage: HashMap::from([(APP, 0)]),
+            tokens: HashMap::from([((APP, delivery), 2)]),
+            ..Snapshot::default()
+        };
+        let plan = plan(&batch, now);
+        let superseded = Err(Refusal::Superseded);
+        assert_eq!(plan.answers, [superseded, Ok(3), superseded]);
+        assert_eq!(plan.writes.values().flatten().map(|set| set.value).collect::<Vec<_>>(), ["2"]);
+        assert_eq!(plan.acks, [(APP, Lease { delivery, token: 2 })]);
     }
 
     #[test]

@@ -20,8 +20,9 @@ impl UnitStore for SqliteUnitStore {
         quotas: Quotas,
         now_ms: u64,
     ) -> Result<Kept, StoreError> {
-        let WriteSet { kv, files } = write_set;
-        let member = Member { app, write_set: kv, quota_bytes: quotas.kv_bytes, now_ms };
+        let WriteSet { kv, files, events, ack } = write_set;
+        let quota_bytes = quotas.kv_bytes;
+        let member = Member { app, write_set: kv, events, ack, quota_bytes, now_ms };
         if files.is_empty() {
             let kv_bytes = self.0.committer.commit(member).await?;
             return Ok(Kept { kv_bytes, file_bytes: None });

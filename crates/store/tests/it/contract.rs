@@ -7,6 +7,7 @@ mod files;
 mod kv;
 mod kv_concurrency;
 mod kv_keys;
+mod outbox;
 mod release;
 mod secrets;
 mod stores;

@@ -105,6 +105,7 @@ async fn entries_and_files_land_together_or_not_at_all(stores: &Stores) {
     let both = |kv_seen, file_seen| WriteSet {
         kv: kv::WriteSet { clears: vec![], writes: vec![set("c", "k", kv_seen, "1")] },
         files: vec![put("p", file_seen, "x"), put("q", Seen::Unread, "x")],
+        ..WriteSet::default()
     };
     let quotas = Quotas { kv_bytes: PLENTY, file_bytes: PLENTY };
     for refused in [both(Seen::Version(9), Seen::Unread), both(Seen::Unread, Seen::Version(9))] {

@@ -1,0 +1,416 @@
+//! Events and deliveries on PostgreSQL.
+
+use async_trait::async_trait;
+use picloud_shared::outbox::{
+    Claim, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Lane, Lease, MAX_PER_ROOT,
+    OutboxStore, QueueState, Recorded, ScheduleState, Then,
+};
+use picloud_shared::{AppId, ScriptError, StoreError};
+use uuid::Uuid;
+
+use super::PostgresDatabase;
+use crate::convert::{corrupt, failed, signed, to_json, unsigned};
+use crate::outbox_row::{
+    DeliveryRow, EventRow, NewDelivery, NewEvent, claimed, recorded, stopped, too_many, with_events,
+};
+
+pub(crate) struct PostgresOutboxStore(pub(crate) PostgresDatabase);
+
+/// A row of a query that asks for deliveries.
+macro_rules! select_deliveries {
+    ($($rest:literal),*) => {
+        concat!(
+            "SELECT id, event_id, handler, queue, status, due_at_ms, attempts, max_attempts, \
+             error, fields FROM deliveries ",
+            $($rest),*
+        )
+    };
+}
+
+/// A row of a query that asks for events.
+macro_rules! select_events {
+    ($($rest:literal),*) => {
+        concat!(
+            "SELECT id, name, fields, at_ms, root, parent, depth, execution FROM events ",
+            $($rest),*
+        )
+    };
+}
+
+/// Events as `outbox_commit` takes them.
+pub(super) struct Outbox {
+    /// `None` for no events.
+    pub(super) events: Option<String>,
+    pub(super) deliveries: Option<String>,
+    pub(super) too_many: String,
+}
+
+impl Outbox {
+    pub(super) fn of(events: &[Emitted]) -> Result<Self, StoreError> {
+        let too_many = to_json(&too_many())?;
+        if events.is_empty() {
+            return Ok(Self { events: None, deliveries: None, too_many });
+        }
+        let mut deliveries = Vec::new();
+        for emitted in events {
+            // Whether there are too many of the root is the database's to say.
+            let stopped = stopped(&emitted.event, 0);
+            deliveries.extend(NewDelivery::all_of(emitted, stopped.as_ref())?);
+        }
+        let events: Vec<_> = events.iter().map(NewEvent::of).collect();
+        Ok(Self {
+            events: Some(to_json(&events)?),
+            deliveries: Some(to_json(&deliveries)?),
+            too_many,
+        })
+    }
+}
+
+#[async_trait]
+impl OutboxStore for PostgresOutboxStore {
+    async fn lanes(&self) -> Result<Vec<Lane>, StoreError> {
+        // Goes from lane to lane, each time to the first entry of the next
+        // one, so that what waits in a lane need not be read.
+        let rows: Vec<(i64, String, String, i64)> = sqlx::query_as(
+            "WITH RECURSIVE lanes AS (
+                (SELECT app_id, queue, due_at_ms FROM deliveries WHERE due_at_ms IS NOT NULL
+                 ORDER BY app_id, queue, due_at_ms LIMIT 1)
+                UNION ALL
+                SELECT next.* FROM lanes, LATERAL (
+                    SELECT d.app_id, d.queue, d.due_at_ms FROM deliveries AS d
+                    WHERE d.due_at_ms IS NOT NULL
+                        AND (d.app_id, d.queue) > (lanes.app_id, lanes.queue)
+                    ORDER BY d.app_id, d.queue, d.due_at_ms LIMIT 1
+                ) AS next
+             )
+             SELECT lanes.app_id, apps.slug, lanes.queue, lanes.due_at_ms
+             FROM lanes JOIN apps ON apps.id = lanes.app_id",
+        )
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        rows.into_iter()
+            .map(|(app, slug, queue, due_at_ms)| {
+                Ok(Lane {
+                    app: AppId(app),
+                    slug: slug.parse().map_err(|_| corrupt("an app's name", slug))?,
+                    queue,
+                    due_at_ms: unsigned("a time", due_at_ms)?,
+                })
+            })
+            .collect()
+    }
+
+    async fn claim(&self, claims: &[Claim], now_ms: u64) -> Result<Vec<Claimed>, StoreError> {
+        let mut all = Vec::new();
+        for Claim { app, queue, limit, lease_ms } in claims {
+            let leased: Vec<(Uuid, i64)> = sqlx::query_as(
+                "UPDATE deliveries SET status = 1, due_at_ms = $5, token = token + 1,
+                    attempts = attempts + 1
+                 WHERE app_id = $1 AND id IN (
+                    SELECT id FROM deliveries
+                    WHERE app_id = $1 AND queue = $2 AND due_at_ms <= $3
+                    ORDER BY due_at_ms, id LIMIT $4 FOR UPDATE SKIP LOCKED
+                 )
+                 RETURNING id, token",
+            )
+            .bind(app.0)
+            .bind(queue)
+            .bind(signed(now_ms))
+            .bind(i64::from(*limit))
+            .bind(signed(now_ms.saturating_add(*lease_ms)))
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(failed)?;
+            let ids: Vec<_> = leased.iter().map(|(id, _)| *id).collect();
+            let deliveries: Vec<DeliveryRow> = sqlx::query_as(select_deliveries!(
+                "WHERE app_id = $1 AND id = ANY ($2) ORDER BY id"
+            ))
+            .bind(app.0)
+            .bind(&ids)
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(failed)?;
+            let events: Vec<_> = deliveries.iter().map(|row| row.1).collect();
+            let events = self.events(*app, &events).await?;
+            all.extend(claimed(*app, &leased, deliveries, events)?);
+        }
+        Ok(all)
+    }
+
+    async fn fail(
+        &self,
+        app: AppId,
+        lease: Lease,
+        error: &ScriptError,
+        then: Then,
+    ) -> Result<bool, StoreError> {
+        let (status, due_at_ms, refund) = match then {
+            Then::Retry(at) => (0, Some(signed(at)), 0),
+            Then::HandBack(at) => (0, Some(signed(at)), 1),
+            Then::Bury => (3, None, 0),
+        };
+        let done = sqlx::query(
+            "UPDATE deliveries SET status = $4, due_at_ms = $5, attempts = attempts - $6, error = $7
+             WHERE app_id = $1 AND id = $2 AND token = $3 AND status = 1",
+        )
+        .bind(app.0)
+        .bind(lease.delivery.0)
+        .bind(lease.token)
+        .bind(status)
+        .bind(due_at_ms)
+        .bind(refund)
+        .bind(to_json(error)?)
+        .execute(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn list(
+        &self,
+        app: AppId,
+        before: Option<EventId>,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let events = sqlx::query_as(select_events!(
+            "WHERE app_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+        ))
+        .bind(app.0)
+        .bind(before.map_or(Uuid::max(), |before| before.0))
+        .bind(i64::from(limit))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        self.recorded(app, events).await
+    }
+
+    async fn find(&self, app: AppId, event: EventId) -> Result<Option<Recorded>, StoreError> {
+        let events = self.events(app, &[event.0]).await?;
+        Ok(self.recorded(app, events).await?.pop())
+    }
+
+    async fn tree(&self, app: AppId, root: Uuid) -> Result<Vec<Recorded>, StoreError> {
+        let events = sqlx::query_as(select_events!(
+            "WHERE app_id = $1 AND root = $2 ORDER BY depth, id LIMIT $3"
+        ))
+        .bind(app.0)
+        .bind(root)
+        .bind(signed(MAX_PER_ROOT))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        self.recorded(app, events).await
+    }
+
+    async fn dead(
+        &self,
+        app: AppId,
+        before: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<(Event, Delivery)>, StoreError> {
+        let rows = sqlx::query_as(select_deliveries!(
+            "WHERE app_id = $1 AND status = 3 AND id < $2 ORDER BY id DESC LIMIT $3"
+        ))
+        .bind(app.0)
+        .bind(before.map_or(Uuid::max(), |before| before.0))
+        .bind(i64::from(limit))
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        self.with_events(app, rows).await
+    }
+
+    async fn delivery(
+        &self,
+        app: AppId,
+        delivery: DeliveryId,
+    ) -> Result<Option<(Event, Delivery)>, StoreError> {
+        let rows = sqlx::query_as(select_deliveries!("WHERE app_id = $1 AND id = $2"))
+            .bind(app.0)
+            .bind(delivery.0)
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(failed)?;
+        Ok(self.with_events(app, rows).await?.pop())
+    }
+
+    async fn replay(
+        &self,
+        app: AppId,
+        delivery: DeliveryId,
+        fields: Option<&str>,
+        now_ms: u64,
+    ) -> Result<bool, StoreError> {
+        // Its key is another's by now, perhaps.
+        let done = sqlx::query(
+            "WITH replayed AS (
+                UPDATE deliveries SET status = 0, due_at_ms = $4, attempts = 0, key = NULL,
+                    fields = coalesce($3, fields)
+                WHERE app_id = $1 AND id = $2 AND status = 3 RETURNING 1
+             )
+             SELECT pg_notify('picloud_outbox', '') FROM replayed",
+        )
+        .bind(app.0)
+        .bind(delivery.0)
+        .bind(fields)
+        .bind(signed(now_ms))
+        .execute(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn replay_all(&self, app: AppId, now_ms: u64) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "WITH replayed AS (
+                UPDATE deliveries SET status = 0, due_at_ms = $2, attempts = 0, key = NULL
+                WHERE app_id = $1 AND status = 3 RETURNING 1
+             )
+             SELECT pg_notify('picloud_outbox', '') FROM replayed",
+        )
+        .bind(app.0)
+        .bind(signed(now_ms))
+        .execute(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        Ok(done.rows_affected())
+    }
+
+    async fn discard(&self, app: AppId, delivery: DeliveryId) -> Result<bool, StoreError> {
+        let done =
+            sqlx::query("DELETE FROM deliveries WHERE app_id = $1 AND id = $2 AND status = 3")
+                .bind(app.0)
+                .bind(delivery.0)
+                .execute(&self.0.pool)
+                .await
+                .map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn queues(&self, app: AppId) -> Result<Vec<QueueState>, StoreError> {
+        let rows: Vec<(String, i64, i64, i64, Option<i64>)> = sqlx::query_as(
+            "SELECT queue, count(*) FILTER (WHERE status = 0),
+                count(*) FILTER (WHERE status = 1), count(*) FILTER (WHERE status = 3),
+                min(due_at_ms) FILTER (WHERE status = 0)
+             FROM deliveries WHERE app_id = $1 AND queue <> '' AND status <> 2
+             GROUP BY queue ORDER BY queue",
+        )
+        .bind(app.0)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        rows.into_iter().map(crate::outbox_row::queue_state).collect()
+    }
+
+    async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "DELETE FROM events WHERE (app_id, id) IN (
+                SELECT app_id, id FROM events AS e WHERE at_ms < $1 AND NOT EXISTS (
+                    SELECT 1 FROM deliveries AS d
+                    WHERE d.app_id = e.app_id AND d.event_id = e.id AND d.status <> 2
+                ) LIMIT $2
+             )",
+        )
+        .bind(signed(before_ms))
+        .bind(i64::from(limit))
+        .execute(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        Ok(done.rows_affected())
+    }
+
+    async fn fire(
+        &self,
+        app: AppId,
+        schedule: &str,
+        tick_ms: u64,
+        emitted: &Emitted,
+    ) -> Result<bool, StoreError> {
+        let outbox = Outbox::of(std::slice::from_ref(emitted))?;
+        let done = sqlx::query(
+            "WITH fired AS (
+                INSERT INTO schedules (app_id, name, paused, last_fire_ms)
+                VALUES ($1, $2, false, $3)
+                ON CONFLICT (app_id, name) DO UPDATE SET last_fire_ms = excluded.last_fire_ms
+                WHERE NOT schedules.paused AND (schedules.last_fire_ms IS NULL
+                    OR schedules.last_fire_ms < excluded.last_fire_ms)
+                RETURNING 1
+             )
+             SELECT outbox_write($1, $4::jsonb, $5::jsonb, $6, $7) FROM fired",
+        )
+        .bind(app.0)
+        .bind(schedule)
+        .bind(signed(tick_ms))
+        .bind(&outbox.events)
+        .bind(&outbox.deliveries)
+        .bind(signed(MAX_PER_ROOT))
+        .bind(&outbox.too_many)
+        .execute(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn schedules(&self, app: AppId) -> Result<Vec<ScheduleState>, StoreError> {
+        let rows: Vec<(String, bool, Option<i64>)> = sqlx::query_as(
+            "SELECT name, paused, last_fire_ms FROM schedules WHERE app_id = $1 ORDER BY name",
+        )
+        .bind(app.0)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        rows.into_iter().map(crate::outbox_row::schedule_state).collect()
+    }
+
+    async fn pause(&self, app: AppId, schedule: &str, paused: bool) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO schedules (app_id, name, paused) VALUES ($1, $2, $3)
+             ON CONFLICT (app_id, name) DO UPDATE SET paused = excluded.paused",
+        )
+        .bind(app.0)
+        .bind(schedule)
+        .bind(paused)
+        .execute(&self.0.pool)
+        .await
+        .map(drop)
+        .map_err(failed)
+    }
+}
+
+impl PostgresOutboxStore {
+    async fn events(&self, app: AppId, ids: &[Uuid]) -> Result<Vec<EventRow>, StoreError> {
+        sqlx::query_as(select_events!("WHERE app_id = $1 AND id = ANY ($2)"))
+            .bind(app.0)
+            .bind(ids)
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(failed)
+    }
+
+    async fn with_events(
+        &self,
+        app: AppId,
+        deliveries: Vec<DeliveryRow>,
+    ) -> Result<Vec<(Event, Delivery)>, StoreError> {
+        let ids: Vec<_> = deliveries.iter().map(|row| row.1).collect();
+        with_events(deliveries, self.events(app, &ids).await?)
+    }
+
+    async fn recorded(
+        &self,
+        app: AppId,
+        events: Vec<EventRow>,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let ids: Vec<_> = events.iter().map(|row| row.0).collect();
+        let deliveries = sqlx::query_as(select_deliveries!(
+            "WHERE app_id = $1 AND event_id = ANY ($2) ORDER BY id"
+        ))
+        .bind(app.0)
+        .bind(&ids)
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        recorded(events, deliveries)
+    }
+}
