@@ -17,7 +17,9 @@ mod generated {
     export!(Exports with_types_in self);
 }
 
-use generated::picloud::sdk::{app, config, crypto, files, http, kv, log, secrets, test, types};
+use generated::picloud::sdk::{
+    app, config, crypto, events, files, http, kv, log, queue, secrets, test, types,
+};
 
 thread_local! {
     /// Filled by `compile`, and from then on part of the memory image from
@@ -99,6 +101,20 @@ impl sdk::Host for WitHost {
 
     fn config_get(&self, name: &str) -> Option<String> {
         config::get(name)
+    }
+
+    fn publish(&self, topic: &str, payload: &str) -> Result<(), sdk::events::Error> {
+        Ok(events::publish(topic, payload)?)
+    }
+
+    fn queue_send(
+        &self,
+        queue: &str,
+        payload: &str,
+        delay_s: Option<u64>,
+        key: Option<&str>,
+    ) -> Result<(), sdk::queue::Error> {
+        Ok(queue::send(queue, payload, delay_s, key)?)
     }
 
     fn secret(&self, name: &str) -> Result<Option<String>, sdk::secrets::Error> {
@@ -213,6 +229,17 @@ impl sdk::Host for WitHost {
     fn test_set_secret(&self, name: &str, value: &str) -> Result<(), sdk::test::Error> {
         Ok(test::set_secret(name, value)?)
     }
+
+    fn test_dead_letters(&self) -> Result<Vec<sdk::test::DeadLetter>, sdk::test::Error> {
+        let letter = |letter: test::DeadLetter| sdk::test::DeadLetter {
+            event: letter.event,
+            fields: letter.fields,
+            handler: letter.handler,
+            attempts: letter.attempts,
+            message: letter.message,
+        };
+        Ok(test::dead_letters()?.into_iter().map(letter).collect())
+    }
 }
 
 impl From<kv::Error> for sdk::kv::Error {
@@ -223,6 +250,29 @@ impl From<kv::Error> for sdk::kv::Error {
             kv::Error::InvalidValue(message) => Self::InvalidValue(message),
             kv::Error::ValueTooLarge(message) => Self::ValueTooLarge(message),
             kv::Error::QuotaExceeded(message) => Self::QuotaExceeded(message),
+        }
+    }
+}
+
+impl From<events::Error> for sdk::events::Error {
+    fn from(error: events::Error) -> Self {
+        match error {
+            events::Error::InvalidTopic(message) => Self::InvalidTopic(message),
+            events::Error::InvalidValue(message) => Self::InvalidValue(message),
+            events::Error::ValueTooLarge(message) => Self::ValueTooLarge(message),
+        }
+    }
+}
+
+impl From<queue::Error> for sdk::queue::Error {
+    fn from(error: queue::Error) -> Self {
+        match error {
+            queue::Error::InvalidName(message) => Self::InvalidName(message),
+            queue::Error::InvalidKey(message) => Self::InvalidKey(message),
+            queue::Error::InvalidValue(message) => Self::InvalidValue(message),
+            queue::Error::ValueTooLarge(message) => Self::ValueTooLarge(message),
+            queue::Error::InvalidDelay(message) => Self::InvalidDelay(message),
+            queue::Error::NoConsumer(message) => Self::NoConsumer(message),
         }
     }
 }

@@ -22,6 +22,9 @@ use crate::sdk::{Context, Host, Registration, Shared, json, response};
 /// The functions that answer HTTP methods.
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
 
+/// The functions that events call.
+const EVENT_HANDLERS: [&str; 3] = ["on_event", "on_message", "on_schedule"];
+
 /// A program that has been parsed, with everything that it takes to run it.
 pub struct Script {
     context: Shared,
@@ -116,6 +119,10 @@ impl Script {
 
     fn http(&self, request: Request) -> Result<Response, Thrown> {
         let Some(allow) = &self.allow else {
+            // What is called by events is not for clients to set off.
+            if EVENT_HANDLERS.iter().any(|name| self.entry.function(name).is_some()) {
+                return Ok(response::Response::empty(404).finish());
+            }
             return self.body(request);
         };
         let handler = match request.method.as_str() {

@@ -19,6 +19,7 @@ pub mod context;
 pub mod crypto;
 pub mod csv;
 pub(crate) mod data;
+pub mod events;
 pub mod files;
 mod headers;
 pub mod hex;
@@ -29,6 +30,7 @@ pub mod kv;
 pub mod log;
 pub mod options;
 mod page;
+pub mod queue;
 pub mod random;
 pub mod regex;
 pub mod register;
@@ -62,6 +64,8 @@ pub struct Namespace {
 /// Every namespace there is, in the order of the reference.
 pub const NAMESPACES: &[Namespace] = &[
     kv::NAMESPACE,
+    events::NAMESPACE,
+    queue::NAMESPACE,
     files::NAMESPACE,
     http::NAMESPACE,
     secrets::NAMESPACE,
@@ -120,6 +124,19 @@ pub trait Host {
 
     /// Deletes every entry of the collection.
     fn kv_clear(&self, collection: &str) -> std::result::Result<(), kv::Error>;
+
+    /// Publishes an event with a payload of JSON.
+    fn publish(&self, topic: &str, payload: &str) -> std::result::Result<(), events::Error>;
+
+    /// Sends a message with a payload of JSON, to be handled `delay_s` seconds
+    /// from now or later.
+    fn queue_send(
+        &self,
+        queue: &str,
+        payload: &str,
+        delay_s: Option<u64>,
+        key: Option<&str>,
+    ) -> std::result::Result<(), queue::Error>;
 
     /// The setting of that name as JSON.
     fn config_get(&self, name: &str) -> Option<String>;
@@ -207,6 +224,9 @@ pub trait Host {
 
     /// Gives the app a secret.
     fn test_set_secret(&self, name: &str, value: &str) -> std::result::Result<(), test::Error>;
+
+    /// The deliveries that have failed for good.
+    fn test_dead_letters(&self) -> std::result::Result<Vec<test::DeadLetter>, test::Error>;
 }
 
 /// The error that a script catches as `#{ code, message, service }`.

@@ -7,9 +7,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use picloud_shared::config::Settings;
 use picloud_shared::crypto::{self, Crypto};
+use picloud_shared::events::{self, Events};
 use picloud_shared::files::{self, Files};
 use picloud_shared::http::{self, Http};
 use picloud_shared::kv::{Error, Kv, Page};
+use picloud_shared::queue::{self, Queue, SendOptions};
 use picloud_shared::secrets::{self, Secrets};
 use picloud_shared::{BlobHash, ExecutionId, Invocation, Level, Log, ReleaseNumber, Services};
 
@@ -131,17 +133,36 @@ impl Crypto for NoCrypto {
     }
 }
 
+/// An app without triggers.
+pub struct NoEvents;
+
+#[async_trait]
+impl Events for NoEvents {
+    async fn publish(&self, _: &str, _: String) -> Result<(), events::Error> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Queue for NoEvents {
+    async fn send(&self, queue: &str, _: String, _: SendOptions) -> Result<(), queue::Error> {
+        Err(queue::Error::NoConsumer(queue.parse()?))
+    }
+}
+
 /// Services that lead nowhere.
 #[must_use]
 pub fn services() -> Services {
     Services {
         config: Arc::new(Settings::new()),
         crypto: Arc::new(NoCrypto),
+        events: Arc::new(NoEvents),
         files: Arc::new(NoFiles),
         http: Arc::new(NoHttp),
         kv: Arc::new(NoKv),
         log: Arc::new(NoLog),
         origin: "http://app.localhost".into(),
+        queue: Arc::new(NoEvents),
         secrets: Arc::new(NoSecrets),
         test: None,
     }

@@ -4,10 +4,12 @@ mod app;
 mod config;
 mod convert;
 mod crypto;
+mod events;
 mod files;
 mod http;
 mod kv;
 mod log;
+mod queue;
 mod secrets;
 mod test;
 
@@ -26,7 +28,6 @@ pub(crate) mod bindings {
             "picloud:sdk/log": trappable,
             "picloud:sdk/test.add-stub": trappable,
             "picloud:sdk/test.outbound-requests": trappable,
-            "picloud:sdk/test.set-time": trappable,
             default: async | trappable,
         },
         exports: { default: async },
@@ -39,10 +40,12 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     sdk::app::add_to_linker::<State, app::App>(linker, app::view)?;
     sdk::config::add_to_linker::<State, config::Config>(linker, config::view)?;
     sdk::crypto::add_to_linker::<State, crypto::Crypto>(linker, crypto::view)?;
+    sdk::events::add_to_linker::<State, events::Events>(linker, events::view)?;
     sdk::files::add_to_linker::<State, files::Files>(linker, files::view)?;
     sdk::http::add_to_linker::<State, http::Http>(linker, http::view)?;
     sdk::kv::add_to_linker::<State, kv::Kv>(linker, kv::view)?;
     sdk::log::add_to_linker::<State, log::Log>(linker, log::view)?;
+    sdk::queue::add_to_linker::<State, queue::Queue>(linker, queue::view)?;
     sdk::secrets::add_to_linker::<State, secrets::Secrets>(linker, secrets::view)?;
     sdk::test::add_to_linker::<State, test::Test>(linker, test::view)?;
     sdk::types::add_to_linker::<State, Types>(linker, |_| Types)

@@ -1,14 +1,18 @@
 //! The services of a test: KV and files whose every write is committed as it is
 //! made, so that the requests which the test makes find it, and it finds what
-//! they have written.
+//! they have written. What an event leads to has happened before the test goes
+//! on.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use picloud_shared::events::{self, Events};
 use picloud_shared::files::{self, Files};
 use picloud_shared::kv::{self, Kv};
-use picloud_shared::{Clock, StoreError};
+use picloud_shared::queue::{self, Queue, SendOptions};
+use picloud_shared::test::Test;
+use picloud_shared::{Clock, ExecutionId, StoreError};
 
 use crate::commit::Written;
 use crate::executor::Task;
@@ -19,18 +23,29 @@ pub(crate) struct AtOnce {
     pub(crate) backends: Backends,
     pub(crate) app: Arc<AppState>,
     pub(crate) task: Task,
+    pub(crate) execution: ExecutionId,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) test: Arc<dyn Test>,
 }
 
 impl AtOnce {
     fn attempt(&self) -> Attempt {
-        Attempt::new(&self.backends, &self.app, &self.task, self.clock.now_ms())
+        let now_ms = self.clock.now_ms();
+        Attempt::new(&self.backends, &self.app, &self.task, self.execution, now_ms)
     }
 
     async fn commit(&self, attempt: &Attempt) -> Result<(), StoreError> {
-        let Some(written) = Written::by(attempt) else { return Ok(()) };
-        let _shared = self.app.commits.read().await;
-        written.commit(&self.backends, &self.app, &self.task, self.clock.now_ms()).await
+        let written = Written::by(attempt, None).await;
+        let written = written.map_err(|outcome| StoreError::unavailable(outcome.to_string()))?;
+        let Some(written) = written else { return Ok(()) };
+        let Task { app, limits, .. } = &self.task;
+        {
+            let _shared = self.app.commits.read().await;
+            let now_ms = self.clock.now_ms();
+            written.commit(&self.backends, &self.app, *app, limits, now_ms).await?;
+        }
+        self.test.settle().await;
+        Ok(())
     }
 
     async fn commit_kv(&self, attempt: &Attempt) -> Result<(), kv::Error> {
@@ -91,6 +106,29 @@ impl Kv for AtOnce {
         let attempt = self.attempt();
         attempt.kv.clear(collection).await?;
         self.commit_kv(&attempt).await
+    }
+}
+
+#[async_trait]
+impl Events for AtOnce {
+    async fn publish(&self, topic: &str, payload: String) -> Result<(), events::Error> {
+        let attempt = self.attempt();
+        attempt.outbox.publish(topic, payload).await?;
+        self.commit(&attempt).await.map_err(events::Error::Unavailable)
+    }
+}
+
+#[async_trait]
+impl Queue for AtOnce {
+    async fn send(
+        &self,
+        queue: &str,
+        payload: String,
+        options: SendOptions,
+    ) -> Result<(), queue::Error> {
+        let attempt = self.attempt();
+        Queue::send(&*attempt.outbox, queue, payload, options).await?;
+        self.commit(&attempt).await.map_err(queue::Error::Unavailable)
     }
 }
 

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use picloud_shared::files::{Change, Staged, Write};
+use picloud_shared::kv;
+use picloud_shared::outbox::{Emitted, Lease};
 use picloud_shared::unit::{Kept, Quotas, WriteSet};
-use picloud_shared::{AppId, BlobHash, StoreError};
+use picloud_shared::{AppId, BlobHash, Limits, Outcome, StoreError};
 use tokio::sync::Mutex;
 
-use crate::executor::Task;
+use crate::emitter::ServiceEvent;
 use crate::services::{AppState, Attempt, Backends};
 
 /// What an attempt has written.
@@ -18,11 +20,27 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// `None` if it has written nothing.
-    pub(crate) fn by(attempt: &Attempt) -> Option<Self> {
-        let (files, contents) = attempt.files.write_set();
-        let write_set = WriteSet { kv: attempt.kv.write_set(), files, ..WriteSet::default() };
-        (!write_set.is_empty()).then_some(Self { write_set, contents })
+    /// `None` if it has written nothing. Reads what entries were before, where
+    /// an event is to tell it.
+    pub(crate) async fn by(attempt: &Attempt, ack: Option<Lease>) -> Result<Option<Self>, Outcome> {
+        let Attempt { kv, files, outbox, emitter, .. } = attempt;
+        let mut events = kv.events(emitter).await.map_err(of_kv)?;
+        let (writes, contents) = files.write_set();
+        events.extend(writes.iter().filter_map(|write| emitter.emit(&of_file(write))));
+        events.extend(outbox.events());
+        let write_set = WriteSet { kv: kv.write_set(), files: writes, events, ack };
+        Ok((!write_set.is_empty()).then_some(Self { write_set, contents }))
+    }
+
+    /// Events alone.
+    pub(crate) fn events(events: Vec<Emitted>) -> Self {
+        Self::from_outside(kv::WriteSet::default(), events)
+    }
+
+    /// What was written without an attempt.
+    pub(crate) fn from_outside(kv: kv::WriteSet, events: Vec<Emitted>) -> Self {
+        let write_set = WriteSet { kv, events, ..WriteSet::default() };
+        Self { write_set, contents: Vec::new() }
     }
 
     /// Commits it. Whoever calls this holds [`AppState::commits`].
@@ -30,20 +48,43 @@ impl Written {
         self,
         backends: &Backends,
         app: &AppState,
-        task: &Task,
+        id: AppId,
+        limits: &Limits,
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let Self { write_set, contents } = self;
-        let Task { app: id, limits, .. } = task;
         let quotas = Quotas { kv_bytes: limits.kv_bytes, file_bytes: limits.file_bytes };
+        let has_events = !write_set.events.is_empty();
         let kept = if write_set.files.is_empty() {
-            backends.units.commit(*id, write_set, quotas, now_ms).await?
+            backends.units.commit(id, write_set, quotas, now_ms).await?
         } else {
-            let commit = WithFiles { app: *id, write_set, contents, quotas, now_ms };
+            let commit = WithFiles { app: id, write_set, contents, quotas, now_ms };
             commit.commit(backends.clone(), Arc::clone(&app.contents)).await?
         };
         app.has_kept(kept);
+        if has_events {
+            backends.deliver.notify_one();
+        }
         Ok(())
+    }
+}
+
+fn of_file(write: &Write) -> ServiceEvent<'_> {
+    let (bucket, path) = (write.bucket.as_str(), write.path.as_str());
+    match &write.change {
+        Change::Put(info) => ServiceEvent::FilesPut { bucket, path, info },
+        Change::Delete => ServiceEvent::FilesDelete { bucket, path },
+    }
+}
+
+/// Why entries could not be looked at once the handler had answered.
+pub(crate) fn of_kv(error: kv::Error) -> Outcome {
+    match error {
+        kv::Error::BudgetExceeded(budget) => Outcome::BudgetExceeded(budget),
+        kv::Error::Unavailable(source) => {
+            Outcome::Unavailable(format!("the entries to tell of could not be read: {source}"))
+        }
+        other => Outcome::HostFault(format!("a change that was accepted is refused: {other}")),
     }
 }
 

@@ -5,21 +5,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use picloud_shared::config::Settings;
+use picloud_shared::outbox::{Cause, Emitted, Lease};
 use picloud_shared::test::Test;
 use picloud_shared::{
     AppId, AppSlug, Clock, Event, Execution, ExecutionId, Handler, HostPattern, Invocation, Limits,
-    Outcome, Program, ReleaseNumber, Sandbox, ScriptError, StoreError, Usage,
+    Outcome, Program, ReleaseNumber, Sandbox, ScriptError, StoreError, Trigger, Usage,
 };
 use tokio::time::timeout_at;
 
 use crate::at_once::AtOnce;
 use crate::commit::{self, Written};
+use crate::emitter::{ServiceEvent, ServiceEventEmitter};
 use crate::gate::{ExecutionGate, Refused};
 use crate::log::InvocationLog;
 use crate::passwords::Passwords;
 use crate::recorder::{Record, Recorder};
 use crate::secrets::AppSecrets;
 use crate::services::{AppState, Attempt, Backends};
+use crate::unit_of_work::KvUnit;
 
 /// Runs of one invocation, the first included.
 const MAX_ATTEMPTS: u32 = 6;
@@ -42,6 +45,29 @@ pub struct Task {
     pub origin: Arc<str>,
     /// `GET /path`, for the record.
     pub cause: String,
+    /// The triggers of the app's active release, whichever is run.
+    pub triggers: Arc<[Trigger]>,
+    /// The delivery that this is a run of.
+    pub delivery: Option<TaskDelivery>,
+}
+
+/// What is known of a task that an event has led to.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskDelivery {
+    /// The right to acknowledge it, with what the handler writes.
+    pub lease: Lease,
+    /// How the events that the handler leads to have come about.
+    pub cause: Cause,
+}
+
+impl Task {
+    pub(crate) fn emitter(&self, execution: ExecutionId, now_ms: u64) -> ServiceEventEmitter {
+        let cause = match self.delivery {
+            Some(TaskDelivery { cause, .. }) => cause,
+            None => Cause::root(execution.0),
+        };
+        ServiceEventEmitter::new(Arc::clone(&self.triggers), cause, Some(execution), now_ms)
+    }
 }
 
 /// What came of it. Whatever a handler that answered has written is durable.
@@ -49,8 +75,20 @@ pub struct Task {
 pub struct Executed {
     pub id: ExecutionId,
     pub outcome: Outcome,
+    /// What the record says went wrong.
+    pub error: Option<ScriptError>,
     pub usage: Usage,
     pub attempts: u32,
+}
+
+/// A change that the control plane makes.
+pub struct OutsideChange<'a> {
+    pub app: AppId,
+    pub limits: &'a Limits,
+    pub emitter: &'a ServiceEventEmitter,
+    pub kv: Option<&'a KvUnit>,
+    /// What is sent beside it.
+    pub sent: Vec<Emitted>,
 }
 
 /// Runs handlers under admission, in a unit of work, with a record of each.
@@ -120,7 +158,28 @@ impl Executor {
             test,
         };
         let outcome = run.attempts().await;
+        run.tell_of(&outcome).await;
         Ok(run.finish(outcome))
+    }
+
+    /// Commits what somebody has changed from outside of any invocation, and
+    /// what that makes known.
+    ///
+    /// # Errors
+    /// Why nothing was written: an [`Outcome`] that is not `Ok`.
+    pub async fn commit_outside(&self, change: OutsideChange<'_>) -> Result<(), Outcome> {
+        let OutsideChange { app, limits, emitter, kv, sent } = change;
+        let mut events = match kv {
+            Some(kv) => kv.events(emitter).await.map_err(commit::of_kv)?,
+            None => Vec::new(),
+        };
+        events.extend(sent);
+        let kv = kv.map_or_else(Default::default, KvUnit::write_set);
+        let written = Written::from_outside(kv, events);
+        let state = self.app(app);
+        let _shared = state.commits.read().await;
+        let committed = written.commit(&self.backends, &state, app, limits, self.clock.now_ms());
+        committed.await.map_err(commit_outcome)
     }
 
     /// Removes contents of an app's files that were put before `before_ms`,
@@ -213,16 +272,20 @@ impl Run<'_> {
         // Not the first attempt's time: an entry that has expired since is gone
         // for this one, or it would conflict again.
         let now_ms = self.executor.clock.now_ms();
-        let attempt = Attempt::new(backends, &self.app, &self.task, now_ms);
+        let attempt = Attempt::new(backends, &self.app, &self.task, self.id, now_ms);
         let mut services = attempt.services(&self.app, &self.task, &self.log, &self.secrets);
         if let Some(test) = &self.test {
             let at_once = Arc::new(AtOnce {
                 backends: backends.clone(),
                 app: Arc::clone(&self.app),
                 task: self.task.clone(),
+                execution: self.id,
                 clock: Arc::clone(&self.executor.clock),
+                test: Arc::clone(test),
             });
+            services.events = Arc::clone(&at_once) as _;
             services.kv = Arc::clone(&at_once) as _;
+            services.queue = Arc::clone(&at_once) as _;
             services.files = at_once;
             services.test = Some(Arc::clone(test));
         }
@@ -259,17 +322,58 @@ impl Run<'_> {
             let code = Some("invalid_header".to_owned());
             return Outcome::ScriptError(ScriptError { code, ..ScriptError::new(reason) });
         }
-        match self.commit(attempt, exclusive).await {
+        let ack = self.task.delivery.map(|delivery| delivery.lease);
+        let written = match Written::by(attempt, ack).await {
+            Ok(Some(written)) => written,
+            Ok(None) => return Outcome::Ok(response),
+            Err(outcome) => return outcome,
+        };
+        match self.commit(written, exclusive).await {
             Ok(()) => Outcome::Ok(response),
             Err(error) => commit_outcome(error),
         }
     }
 
-    async fn commit(&self, attempt: &Attempt, exclusive: bool) -> Result<(), StoreError> {
-        let Some(written) = Written::by(attempt) else { return Ok(()) };
+    async fn commit(&self, written: Written, exclusive: bool) -> Result<(), StoreError> {
         let _shared = if exclusive { None } else { Some(self.app.commits.read().await) };
         let Executor { backends, clock, .. } = self.executor;
-        written.commit(backends, &self.app, &self.task, clock.now_ms()).await
+        let Task { app, limits, .. } = &self.task;
+        written.commit(backends, &self.app, *app, limits, clock.now_ms()).await
+    }
+
+    /// Lets the app know that a request's handler has failed, if a trigger asks
+    /// for that. Of a delivery that is known when it is buried.
+    async fn tell_of(&self, outcome: &Outcome) {
+        if matches!(outcome, Outcome::Ok(_)) || self.task.delivery.is_some() || self.test.is_some()
+        {
+            return;
+        }
+        let now_ms = self.executor.clock.now_ms();
+        let Task { release, handler, cause, .. } = &self.task;
+        let failed = self.task.emitter(self.id, now_ms).emit(&ServiceEvent::ExecutionFailed {
+            execution: Some(self.id),
+            release: *release,
+            handler: &handler.to_string(),
+            cause,
+            outcome: outcome.code(),
+            message: &self.error(outcome).map_or_else(String::new, |error| error.message),
+        });
+        let Some(failed) = failed else { return };
+        if let Err(error) = self.commit(Written::events(vec![failed]), false).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, app = %self.task.slug, "execution.failed could not be written");
+        }
+    }
+
+    /// The error that the record has.
+    fn error(&self, outcome: &Outcome) -> Option<ScriptError> {
+        let mut error = match outcome {
+            Outcome::Ok(_) => return None,
+            Outcome::ScriptError(error) => error.clone(),
+            other => ScriptError::new(other.to_string()),
+        };
+        self.secrets.redact(&mut error.message, false);
+        Some(error)
     }
 
     fn finish(mut self, outcome: Outcome) -> Executed {
@@ -281,18 +385,11 @@ impl Run<'_> {
                 "an invocation failed through no fault of its script"
             );
         }
-        let mut error = match &outcome {
-            Outcome::Ok(_) => None,
-            Outcome::ScriptError(error) => Some(error.clone()),
-            other => Some(ScriptError::new(other.to_string())),
-        };
-        if let Some(error) = &mut error {
-            self.secrets.redact(&mut error.message, false);
-        }
+        let error = self.error(&outcome);
         let is_request = matches!(self.task.event, Event::Http(_));
         let status = is_request.then(|| status_of(&outcome));
-        self.outcome = Some((outcome.code(), status, error));
-        Executed { id: self.id, outcome, usage: self.usage, attempts: self.attempts }
+        self.outcome = Some((outcome.code(), status, error.clone()));
+        Executed { id: self.id, outcome, error, usage: self.usage, attempts: self.attempts }
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod at_once;
 mod commit;
+pub mod emitter;
 pub mod executor;
 pub mod gate;
 mod log;
@@ -23,7 +24,8 @@ mod secrets;
 mod services;
 pub mod unit_of_work;
 
-pub use executor::{Executed, Executor, Task};
+pub use emitter::{ServiceEvent, ServiceEventEmitter};
+pub use executor::{Executed, Executor, OutsideChange, Task, TaskDelivery};
 pub use gate::{ExecutionGate, Refused};
 pub use recorder::{Record, Recorder};
 pub use services::Backends;

@@ -8,15 +8,16 @@ use picloud_shared::http::HttpClient;
 use picloud_shared::kv::KvStore;
 use picloud_shared::secrets::SecretStore;
 use picloud_shared::unit::Kept;
-use picloud_shared::{Limits, Services, UnitStore, Vault};
-use tokio::sync::RwLock;
+use picloud_shared::{ExecutionId, Limits, Services, UnitStore, Vault};
+use tokio::sync::{Notify, RwLock};
 
+use crate::emitter::ServiceEventEmitter;
 use crate::executor::Task;
 use crate::log::InvocationLog;
 use crate::outbound::Outbound;
 use crate::passwords::{AppPasswords, Passwords};
 use crate::secrets::AppSecrets;
-use crate::unit_of_work::{FileUnit, KvUnit, Quota};
+use crate::unit_of_work::{FileUnit, KvUnit, OutboxUnit, Quota};
 
 /// What all invocations reach, through services that are bound to their apps.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub struct Backends {
     pub units: Arc<dyn UnitStore>,
     pub http: Arc<dyn HttpClient>,
     pub vault: Arc<Vault>,
+    /// Told when a commit has left something to be delivered.
+    pub deliver: Arc<Notify>,
 }
 
 /// What is remembered of an app between invocations.
@@ -74,10 +77,20 @@ pub(crate) struct Attempt {
     pub(crate) kv: Arc<KvUnit>,
     pub(crate) files: Arc<FileUnit>,
     pub(crate) http: Arc<Outbound>,
+    pub(crate) outbox: Arc<OutboxUnit>,
+    pub(crate) emitter: Arc<ServiceEventEmitter>,
 }
 
 impl Attempt {
-    pub(crate) fn new(backends: &Backends, app: &AppState, task: &Task, now_ms: u64) -> Self {
+    /// `execution` is the one that the attempt is of.
+    pub(crate) fn new(
+        backends: &Backends,
+        app: &AppState,
+        task: &Task,
+        execution: ExecutionId,
+        now_ms: u64,
+    ) -> Self {
+        let emitter = Arc::new(task.emitter(execution, now_ms));
         let Task { app: id, limits, .. } = task;
         let (kv_quota, file_quota) = app.quotas(limits);
         let kv = KvUnit::new(*id, Arc::clone(&backends.kv), now_ms, limits, kv_quota);
@@ -92,7 +105,13 @@ impl Attempt {
         );
         let egress = Arc::clone(&task.egress);
         let http = Outbound::new(*id, Arc::clone(&backends.http), egress, limits);
-        Self { kv: Arc::new(kv), files: Arc::new(files), http: Arc::new(http) }
+        Self {
+            kv: Arc::new(kv),
+            files: Arc::new(files),
+            http: Arc::new(http),
+            outbox: Arc::new(OutboxUnit::new(Arc::clone(&emitter))),
+            emitter,
+        }
     }
 
     /// As the sandbox lends them to the script.
@@ -106,11 +125,13 @@ impl Attempt {
         Services {
             config: Arc::clone(&task.settings) as _,
             crypto: Arc::clone(&app.passwords) as _,
+            events: Arc::clone(&self.outbox) as _,
             files: Arc::clone(&self.files) as _,
             http: Arc::clone(&self.http) as _,
             kv: Arc::clone(&self.kv) as _,
             log: Arc::clone(log) as _,
             origin: Arc::clone(&task.origin),
+            queue: Arc::clone(&self.outbox) as _,
             secrets: Arc::clone(secrets) as _,
             test: None,
         }

@@ -9,9 +9,12 @@
 mod files;
 mod kv;
 mod merge;
+mod outbox;
+mod value;
 
 pub use files::FileUnit;
 pub use kv::KvUnit;
+pub use outbox::OutboxUnit;
 
 /// How full one kind of the app's storage is, as far as is known without asking.
 #[derive(Clone, Copy, Debug)]

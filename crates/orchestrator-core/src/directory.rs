@@ -6,7 +6,7 @@ use std::sync::Arc;
 use picloud_shared::config::Settings;
 use picloud_shared::{
     App, AppId, AppSlug, AppStore, HostPattern, Layout, Limits, Manifest, Program, ReleaseNumber,
-    ReleaseStore, ScriptError, ScriptPath, StoreError,
+    ReleaseStore, ScriptError, ScriptPath, StoreError, Trigger,
 };
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -25,6 +25,9 @@ pub struct RunnableApp {
     /// Defaults, the admin's departures and the manifest's, in that order.
     pub limits: Arc<Limits>,
     pub release: Arc<LoadedRelease>,
+    /// The triggers of the active release, also where another one is run: what
+    /// changes, changes for the app.
+    pub triggers: Arc<[Trigger]>,
 }
 
 /// A release as a request needs it.
@@ -37,6 +40,8 @@ pub struct LoadedRelease {
     pub settings: Arc<Settings>,
     /// The manifest's `[egress] allow`.
     pub egress: Arc<[HostPattern]>,
+    /// The manifest's `[[triggers]]`.
+    pub triggers: Arc<[Trigger]>,
     programs: BTreeMap<ScriptPath, Arc<Program>>,
     /// Bytes of all scripts and templates.
     bytes: u64,
@@ -135,14 +140,18 @@ impl AppDirectory {
     ) -> Result<Option<Arc<RunnableApp>>, DirectoryError> {
         let Some(app) = self.apps.find(slug).await? else { return Ok(None) };
         let key = (app.id, number);
-        if let Some(release) = self.previews.get(&key) {
-            return Ok(Some(Arc::new(self.runnable(app, release))));
-        }
-        let Some(release) = self.load(app.id, number).await?.map(Arc::new) else {
-            return Ok(None);
+        let release = if let Some(release) = self.previews.get(&key) {
+            release
+        } else {
+            let Some(release) = self.load(app.id, number).await?.map(Arc::new) else {
+                return Ok(None);
+            };
+            self.previews.insert(key, Arc::clone(&release));
+            release
         };
-        self.previews.insert(key, Arc::clone(&release));
-        Ok(Some(Arc::new(self.runnable(app, release))))
+        let active = self.active(slug).await?;
+        let triggers = active.map_or_else(|| Arc::from([]), |app| Arc::clone(&app.triggers));
+        Ok(Some(Arc::new(RunnableApp { triggers, ..self.runnable(app, release) })))
     }
 
     /// To be called after anything about an app has changed: who asks from now
@@ -153,7 +162,8 @@ impl AppDirectory {
 
     fn runnable(&self, app: App, release: Arc<LoadedRelease>) -> RunnableApp {
         let limits = self.defaults.with(&app.limits).lowered_by(&release.manifest.limits);
-        RunnableApp { app, limits: Arc::new(limits), release }
+        let triggers = Arc::clone(&release.triggers);
+        RunnableApp { app, limits: Arc::new(limits), release, triggers }
     }
 
     async fn load(
@@ -174,6 +184,7 @@ impl AppDirectory {
             routes,
             settings: Arc::new(layout.manifest.settings()),
             egress: layout.manifest.egress.clone().into(),
+            triggers: layout.manifest.triggers.clone().into(),
             programs: layout.programs(),
             bytes: layout.sources.values().map(|source| source.len() as u64).sum(),
             manifest: layout.manifest,

@@ -6,9 +6,11 @@
 //! 3. [`RouteTable`]: method and path → a script's handler or a static file.
 
 mod directory;
+pub mod dispatcher;
 mod host;
 mod route_table;
 
 pub use directory::{AppDirectory, DirectoryError, LoadedRelease, RunnableApp};
+pub use dispatcher::Dispatcher;
 pub use host::{Hosts, InvalidHost, Target};
 pub use route_table::{Match, Precompressed, RouteTable, StaticFile};

@@ -11,9 +11,10 @@ use picloud_orchestrator_core::{AppDirectory, Hosts};
 use picloud_shared::files::Contents;
 use picloud_shared::{AppSlug, Clock, Vault};
 use picloud_store::Stores;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::blobs::Blobs;
+use crate::server::Settler;
 
 /// KiB of memory for the bodies of apps' requests.
 pub const BODIES_KIB: u32 = 256 << 10;
@@ -44,6 +45,12 @@ pub struct Node {
     pub port: u16,
     /// Whether answers may show what went wrong in a script.
     pub dev: bool,
+    /// Wakes up whoever delivers events and fires schedules.
+    pub deliver: Arc<Notify>,
+    /// Asks for word when nothing is due and nothing runs.
+    pub settlers: mpsc::UnboundedSender<Settler>,
+    /// Invocations at one time, of the whole instance.
+    pub max_concurrent_executions: usize,
     /// Turns true once the server is told to stop.
     pub stopping: watch::Sender<bool>,
 }
@@ -52,6 +59,22 @@ impl Node {
     /// The app's address, for people.
     pub fn app_url(&self, app: &AppSlug) -> String {
         format!("http://{}:{}/", self.hosts.of_app(app), self.port)
+    }
+
+    /// To be called after anything about an app has changed.
+    pub fn changed(&self, app: &AppSlug) {
+        self.directory.invalidate(app);
+        // Its schedules may be others now.
+        self.deliver.notify_one();
+    }
+
+    /// Waits until everything that is due has been delivered. When something
+    /// will be due again, Unix time in milliseconds.
+    pub async fn settle(&self) -> Option<u64> {
+        let (settler, settled) = oneshot::channel();
+        // An error means that nobody delivers any more.
+        self.settlers.send(settler).ok()?;
+        settled.await.ok().flatten()
     }
 
     pub fn is_stopping(&self) -> bool {

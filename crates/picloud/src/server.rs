@@ -1,8 +1,11 @@
 //! The server: wiring, listening, and coming to an end.
 
 mod connections;
+mod dispatcher;
 mod housekeeping;
 mod peers;
+
+pub use dispatcher::Settler;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,7 +26,7 @@ use picloud_shared::{AppSlug, Clock, Limits, SystemClock, Vault};
 use picloud_store::{DirContents, Stores};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::blobs::Blobs;
@@ -75,7 +78,9 @@ pub struct Server {
     addr: SocketAddr,
     token_path: Option<String>,
     connections: JoinHandle<()>,
-    housekeeping: JoinHandle<()>,
+    dispatcher: JoinHandle<()>,
+    /// What may be given up at any time.
+    background: Vec<JoinHandle<()>>,
     _data_dir: DataDir,
 }
 
@@ -101,18 +106,7 @@ impl Server {
         let addr = listener.local_addr()?;
 
         let (admin_token, token_path) = admin_token(&config, &data_dir)?;
-        let sandbox = {
-            let cache_dir = config.code_cache_dir.clone();
-            let cache_dir = cache_dir.unwrap_or_else(|| data_dir.path().join("cache"));
-            let slots = u32::try_from(config.max_concurrent_executions).unwrap_or(u32::MAX);
-            // Compiling the guest, if it comes to that, takes seconds.
-            tokio::task::spawn_blocking(move || {
-                Host::builder().slots(slots).cache_dir(cache_dir).build()
-            })
-            .await?
-            .map_err(|error| anyhow!(error).context("the sandbox cannot be set up"))?
-        };
-        let sandbox = Arc::new(sandbox);
+        let sandbox = Arc::new(sandbox(&config, data_dir.path()).await?);
         let stores = open_stores(config.database_url.as_deref(), data_dir.path()).await?;
         let vault = Arc::new(vault(config.master_key, &data_dir, &stores).await?);
         let contents: Arc<dyn Contents> =
@@ -120,13 +114,10 @@ impl Server {
         let World { clock, network } = world;
         let network = match network {
             Some(network) => network,
-            None => Arc::new(Egress::new(Policy {
-                allow: config.egress_allow,
-                private: config.egress_private,
-                own_port: Some(addr.port()),
-            })?),
+            None => egress(&config, addr.port())?,
         };
 
+        let deliver = Arc::new(Notify::new());
         let (recorder, _) = Recorder::start(Arc::clone(&stores.executions));
         let backends = Backends {
             kv: Arc::clone(&stores.kv),
@@ -136,6 +127,7 @@ impl Server {
             units: Arc::clone(&stores.units),
             http: network,
             vault: Arc::clone(&vault),
+            deliver: Arc::clone(&deliver),
         };
         let executor = Executor::new(
             Arc::clone(&sandbox) as _,
@@ -160,6 +152,7 @@ impl Server {
             Limits::default(),
             DIRECTORY_BYTES,
         );
+        let (settlers, settlers_of) = mpsc::unbounded_channel();
         let node = Arc::new(Node {
             hosts,
             directory,
@@ -179,14 +172,32 @@ impl Server {
             trusted_proxies: config.trusted_proxies,
             port: addr.port(),
             dev: config.dev,
+            deliver,
+            settlers,
+            max_concurrent_executions: config.max_concurrent_executions,
             stopping: watch::Sender::new(false),
         });
         let grace = if config.dev { Duration::ZERO } else { GRACE };
         let stop = stopped(node.stopping.subscribe(), grace);
         let front = Front::new(Arc::clone(&node));
         let connections = tokio::spawn(connections::serve(listener, front, stop));
-        let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&node)));
-        Ok(Self { node, addr, token_path, connections, housekeeping, _data_dir: data_dir })
+        let dispatcher = tokio::spawn(dispatcher::run(Arc::clone(&node), settlers_of));
+        let background = vec![
+            tokio::spawn(housekeeping::run(Arc::clone(&node))),
+            tokio::spawn({
+                let node = Arc::clone(&node);
+                async move { node.stores.tell_of_outbox(&node.deliver).await }
+            }),
+        ];
+        Ok(Self {
+            node,
+            addr,
+            token_path,
+            connections,
+            dispatcher,
+            background,
+            _data_dir: data_dir,
+        })
     }
 
     /// The address it listens on.
@@ -219,7 +230,7 @@ impl Server {
 
     /// To be called after the manager has changed an app.
     pub fn invalidate(&self, app: &AppSlug) {
-        self.node.directory.invalidate(app);
+        self.node.changed(app);
     }
 
     /// Executions from now on, as they end.
@@ -234,7 +245,8 @@ impl Server {
         self.node.stopping.send_replace(true);
         // An error means that the listener's task has ended already.
         let _ = self.connections.await;
-        self.housekeeping.abort();
+        let _ = self.dispatcher.await;
+        self.background.iter().for_each(JoinHandle::abort);
         self.node.recorder.flush().await;
         self.node.stores.close().await;
     }
@@ -245,6 +257,24 @@ async fn stopped(mut stopping: watch::Receiver<bool>, grace: Duration) {
     // An error means that the node is gone, so nobody is to be served either.
     let _ = stopping.wait_for(|stopping| *stopping).await;
     tokio::time::sleep(grace).await;
+}
+
+async fn sandbox(config: &ServerConfig, data_dir: &Path) -> anyhow::Result<Host> {
+    let cache_dir = config.code_cache_dir.clone().unwrap_or_else(|| data_dir.join("cache"));
+    let slots = u32::try_from(config.max_concurrent_executions).unwrap_or(u32::MAX);
+    // Compiling the guest, if it comes to that, takes seconds.
+    tokio::task::spawn_blocking(move || Host::builder().slots(slots).cache_dir(cache_dir).build())
+        .await?
+        .map_err(|error| anyhow!(error).context("the sandbox cannot be set up"))
+}
+
+/// The way to other servers, but for this one.
+fn egress(config: &ServerConfig, port: u16) -> anyhow::Result<Arc<dyn HttpClient>> {
+    Ok(Arc::new(Egress::new(Policy {
+        allow: config.egress_allow.clone(),
+        private: config.egress_private.clone(),
+        own_port: Some(port),
+    })?))
 }
 
 async fn listen(addr: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -233,6 +233,8 @@ fn task(app: &RunnableApp, test: &Test, origin: String) -> Task {
         egress: Arc::clone(&app.release.egress),
         origin: origin.into(),
         cause: format!("{file}#{name}"),
+        triggers: Arc::clone(&app.triggers),
+        delivery: None,
     }
 }
 

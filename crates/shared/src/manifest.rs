@@ -1,8 +1,7 @@
 //! `picloud.toml`: what an app says about itself beyond its files' names.
 //!
 //! Everything in it is optional, and nothing in it is ignored: an unknown key
-//! is an error, and a section that this version reads but does not act on is
-//! reported by [`Manifest::not_in_effect`].
+//! is an error.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -109,15 +108,6 @@ impl Manifest {
     pub fn settings(&self) -> Settings {
         let json = |value: &toml::Value| json(value).to_string();
         self.config.iter().map(|(name, value)| (name.clone(), json(value))).collect()
-    }
-
-    /// The sections that are present, valid, and not acted on by this version.
-    #[must_use]
-    pub fn not_in_effect(&self) -> Vec<&'static str> {
-        [("triggers", self.triggers.is_empty()), ("schedules", self.schedules.is_empty())]
-            .into_iter()
-            .filter_map(|(section, empty)| (!empty).then_some(section))
-            .collect()
     }
 }
 
@@ -405,10 +395,7 @@ GREETING = "hello"
     }
 
     #[test]
-    fn what_is_read_but_not_acted_on_is_said() {
-        let manifest = Manifest::parse(FULL).unwrap();
-        assert_eq!(manifest.not_in_effect(), ["triggers", "schedules"]);
-        assert!(Manifest::parse("name = \"ab\"").unwrap().not_in_effect().is_empty());
+    fn everything_is_optional() {
         assert_eq!(Manifest::parse("").unwrap(), Manifest::default());
     }
 

@@ -28,6 +28,8 @@ pub const MAX_NAME_BYTES: usize = 128;
 pub const MAX_DELAY_S: u64 = 30 * 24 * 3600;
 /// Events and messages that an invocation may send.
 pub const MAX_SENT: usize = 1_000;
+/// Bytes of their payloads, all together.
+pub const MAX_SENT_BYTES: usize = 4 << 20;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
@@ -223,15 +225,6 @@ pub struct QueueState {
     pub oldest_due_ms: Option<u64>,
 }
 
-/// How a schedule stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScheduleState {
-    pub name: String,
-    pub is_paused: bool,
-    /// The last tick that was fired: Unix time in milliseconds.
-    pub last_fire_ms: Option<u64>,
-}
-
 /// Keeps events and deliveries. They are written by
 /// [`crate::UnitStore::commit`].
 #[async_trait]
@@ -245,13 +238,15 @@ pub trait OutboxStore: Send + Sync {
     async fn claim(&self, claims: &[Claim], now_ms: u64) -> Result<Vec<Claimed>, StoreError>;
 
     /// Puts off or buries a delivery that was claimed, and says whether the
-    /// lease still held; if not, nothing is changed.
+    /// lease still held; if not, nothing is changed. `events` are written with
+    /// it.
     async fn fail(
         &self,
         app: AppId,
         lease: Lease,
         error: &ScriptError,
         then: Then,
+        events: &[Emitted],
     ) -> Result<bool, StoreError>;
 
     /// Events of an app with their deliveries, newest first, from the first
@@ -307,22 +302,4 @@ pub trait OutboxStore: Send + Sync {
     /// Removes up to `limit` events that are older than `before_ms` and have
     /// no delivery left to do or to look at. How many.
     async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError>;
-
-    /// Fires a tick of a schedule: the event is written unless the schedule
-    /// has fired this tick or a later one, or is paused. Whether it was. Two
-    /// that ask for one tick are told so once.
-    async fn fire(
-        &self,
-        app: AppId,
-        schedule: &str,
-        tick_ms: u64,
-        emitted: &Emitted,
-    ) -> Result<bool, StoreError>;
-
-    /// What is remembered of an app's schedules: those that were fired,
-    /// paused, or seen.
-    async fn schedules(&self, app: AppId) -> Result<Vec<ScheduleState>, StoreError>;
-
-    /// Pauses a schedule or lets it go on.
-    async fn pause(&self, app: AppId, schedule: &str, paused: bool) -> Result<(), StoreError>;
 }

@@ -86,6 +86,7 @@ pub enum Budget {
     KvWriteBytes,
     FileWrites,
     ResponseBytes,
+    Events,
 }
 
 impl fmt::Display for Budget {
@@ -97,6 +98,7 @@ impl fmt::Display for Budget {
             Self::KvWriteBytes => "bytes of KV writes",
             Self::FileWrites => "written files",
             Self::ResponseBytes => "response bytes",
+            Self::Events => "events and messages",
         })
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::schedule::Planned;
 use crate::{AppId, BlobHash, ReleaseNumber, StoreError};
 
 /// A release without its files' contents.
@@ -40,6 +41,8 @@ pub struct NewRelease {
     /// [`StoreError::Conflict`] when another one became active meanwhile.
     /// `None` replaces whatever is active.
     pub derived_from: Option<ReleaseNumber>,
+    /// The schedules that its manifest has.
+    pub schedules: Vec<Planned>,
 }
 
 /// Where releases are kept, their contents addressed by hash within the app.
@@ -59,8 +62,14 @@ pub trait ReleaseStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Release>, StoreError>;
 
-    /// Makes an existing release the active one. `false` if there is no such release.
-    async fn activate(&self, app: AppId, number: ReleaseNumber) -> Result<bool, StoreError>;
+    /// Makes an existing release the active one, with its schedules. `false` if
+    /// there is no such release.
+    async fn activate(
+        &self,
+        app: AppId,
+        number: ReleaseNumber,
+        schedules: &[Planned],
+    ) -> Result<bool, StoreError>;
 
     /// The files of a release in the order of their paths; empty if there is no such release.
     async fn files(

@@ -8,9 +8,11 @@ use async_trait::async_trait;
 
 use crate::config::Config;
 use crate::crypto::Crypto;
+use crate::events::Events;
 use crate::files::Files;
 use crate::http::Http;
 use crate::kv::Kv;
+use crate::queue::Queue;
 use crate::secrets::Secrets;
 use crate::test::Test;
 use crate::{Event, Invocation, Limits, Log, Outcome, Program, ScriptError, ScriptInfo, Usage};
@@ -22,12 +24,14 @@ use crate::{Event, Invocation, Limits, Log, Outcome, Program, ScriptError, Scrip
 pub struct Services {
     pub config: Arc<dyn Config>,
     pub crypto: Arc<dyn Crypto>,
+    pub events: Arc<dyn Events>,
     pub files: Arc<dyn Files>,
     pub http: Arc<dyn Http>,
     pub kv: Arc<dyn Kv>,
     pub log: Arc<dyn Log>,
     /// Where clients reach the app: `https://guestbook.example.org`.
     pub origin: Arc<str>,
+    pub queue: Arc<dyn Queue>,
     pub secrets: Arc<dyn Secrets>,
     /// What tests have beyond handlers; `None` for a handler.
     pub test: Option<Arc<dyn Test>>,

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use async_trait::async_trait;
 use chrono::{DateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use croner::parser::{CronParser, Seconds};
 
 use crate::manifest::HandlerAt;
+use crate::outbox::Emitted;
+use crate::{AppId, AppSlug, StoreError};
 
 /// A missed tick is made up for if it is younger than this.
 pub const MISSED_MS: u64 = 3600 * 1000;
@@ -97,10 +100,28 @@ impl Cron {
         std::iter::successors(self.next_after(ms), |ms| self.next_after(*ms)).take(count)
     }
 
+    /// What is to be done now, `now_ms`, about a tick that was due at `due_ms`
+    /// or later: of all that have passed the last one is fired, unless it is
+    /// [`MISSED_MS`] old.
+    #[must_use]
+    pub fn firing(&self, due_ms: u64, now_ms: u64) -> Firing {
+        let last = self.last_until(now_ms).filter(|last| *last >= due_ms).unwrap_or(due_ms);
+        let tick_ms = (now_ms.saturating_sub(last) < MISSED_MS).then_some(last);
+        Firing { tick_ms, next_ms: self.next_after(now_ms) }
+    }
+
     fn at(&self, ms: u64) -> Option<DateTime<Tz>> {
         let utc = Utc.timestamp_millis_opt(i64::try_from(ms).ok()?).single()?;
         Some(utc.with_timezone(&self.timezone))
     }
+}
+
+/// What becomes of a schedule whose time has come. Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Firing {
+    /// The tick to fire, if it is young enough.
+    pub tick_ms: Option<u64>,
+    pub next_ms: Option<u64>,
 }
 
 fn unix_ms(moment: &DateTime<Tz>) -> Option<u64> {
@@ -111,6 +132,91 @@ impl fmt::Display for Cron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.text, self.timezone.name())
     }
+}
+
+/// A schedule of a release that becomes the active one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    pub name: String,
+    /// Its cron expression and time zone: where they have changed, its next
+    /// tick is another.
+    pub cron: String,
+    /// Its next tick: Unix time in milliseconds.
+    pub due_ms: Option<u64>,
+}
+
+impl Schedule {
+    /// As it is to be stored when its release becomes active.
+    #[must_use]
+    pub fn planned(&self, now_ms: u64) -> Planned {
+        let due_ms = self.cron.next_after(now_ms);
+        Planned { name: self.name.clone(), cron: self.cron.to_string(), due_ms }
+    }
+}
+
+/// A schedule that waits for its next tick.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub app: AppId,
+    pub slug: AppSlug,
+    pub name: String,
+    /// Unix time in milliseconds.
+    pub due_ms: u64,
+}
+
+/// A tick that is to be fired, or left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fire {
+    pub app: AppId,
+    pub name: String,
+    /// The moment that it was due at, which nobody else may have dealt with.
+    pub due_ms: u64,
+    pub next_ms: Option<u64>,
+    /// The tick, Unix time in milliseconds, and its event.
+    pub tick: Option<(u64, Emitted)>,
+}
+
+/// How a schedule stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleState {
+    pub name: String,
+    pub is_paused: bool,
+    /// The last tick that was fired: Unix time in milliseconds.
+    pub last_fire_ms: Option<u64>,
+    /// The next one; `None` while it is paused, or the active release does not
+    /// have it.
+    pub due_ms: Option<u64>,
+}
+
+/// Keeps the schedules of active releases, which
+/// [`ReleaseStore`](crate::ReleaseStore) writes.
+#[async_trait]
+pub trait ScheduleStore: Send + Sync {
+    /// The first `limit` schedules, of any app, in the order in which they are
+    /// due, whether or not that is over.
+    async fn upcoming(&self, limit: u32) -> Result<Vec<Due>, StoreError>;
+
+    /// Moves schedules on to their next tick and writes the events of the ones
+    /// that are fired; which is not done for those that were moved on, paused
+    /// or taken away since. How many were moved on. However many nodes ask for
+    /// one tick, one of them fires it.
+    async fn fire(&self, fires: &[Fire]) -> Result<u64, StoreError>;
+
+    /// What is remembered of an app's schedules, those of earlier releases
+    /// among them.
+    async fn list(&self, app: AppId) -> Result<Vec<ScheduleState>, StoreError>;
+
+    /// Stops a schedule until it is resumed. Whether there is one.
+    async fn pause(&self, app: AppId, schedule: &str) -> Result<bool, StoreError>;
+
+    /// Lets a schedule that was paused go on, at `due_ms` for the next time.
+    /// Whether one was paused.
+    async fn resume(
+        &self,
+        app: AppId,
+        schedule: &str,
+        due_ms: Option<u64>,
+    ) -> Result<bool, StoreError>;
 }
 
 #[cfg(test)]
@@ -175,6 +281,33 @@ mod tests {
         let cron = Cron::new("0 * * * *", None).unwrap();
         assert_eq!(cron.last_until(ms("2026-01-01T10:20:00Z")), Some(ms("2026-01-01T10:00:00Z")));
         assert_eq!(cron.last_until(ms("2026-01-01T10:00:00Z")), Some(ms("2026-01-01T10:00:00Z")));
+    }
+
+    #[test]
+    fn of_missed_ticks_the_last_is_made_up_for_if_it_is_young() {
+        let cron = Cron::new("*/10 * * * *", None).unwrap();
+        let firing = |due, now| cron.firing(ms(due), ms(now));
+        let next = |text| Some(ms(text));
+        // In time.
+        assert_eq!(
+            firing("2026-01-01T10:00:00Z", "2026-01-01T10:00:00Z"),
+            Firing { tick_ms: next("2026-01-01T10:00:00Z"), next_ms: next("2026-01-01T10:10:00Z") },
+        );
+        // Many were missed.
+        assert_eq!(
+            firing("2026-01-01T10:00:00Z", "2026-01-01T10:35:00Z"),
+            Firing { tick_ms: next("2026-01-01T10:30:00Z"), next_ms: next("2026-01-01T10:40:00Z") },
+        );
+        // The only one is too old.
+        let daily = Cron::new("0 8 * * *", None).unwrap();
+        assert_eq!(
+            daily.firing(ms("2026-01-01T08:00:00Z"), ms("2026-01-01T09:00:00Z")),
+            Firing { tick_ms: None, next_ms: next("2026-01-02T08:00:00Z") },
+        );
+        assert_eq!(
+            daily.firing(ms("2026-01-01T08:00:00Z"), ms("2026-01-01T08:59:59Z")).tick_ms,
+            next("2026-01-01T08:00:00Z"),
+        );
     }
 
     #[test]

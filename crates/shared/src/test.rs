@@ -25,6 +25,19 @@ pub struct Stub {
     pub response: Response,
 }
 
+/// A delivery that has failed for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// `kv.set`, …
+    pub event: String,
+    /// The event's fields, a JSON object.
+    pub fields: String,
+    pub handler: String,
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub message: String,
+}
+
 /// Why it was not done, from the test's point of view.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -39,11 +52,19 @@ pub enum Error {
 /// Lent to one test, bound to the app that it tests.
 #[async_trait]
 pub trait Test: Send + Sync {
-    /// Makes a request to the app as a client would.
+    /// Makes a request to the app as a client would, and waits for
+    /// [`Test::settle`].
     async fn send(&self, request: Request) -> Result<Response, Error>;
 
-    /// Sets the app's clock, Unix time in milliseconds.
-    fn set_time(&self, now_ms: u64);
+    /// Sets the app's clock, Unix time in milliseconds. On its way forward it
+    /// stops wherever something is due, and waits for [`Test::settle`].
+    async fn set_time(&self, now_ms: u64) -> Result<(), Error>;
+
+    /// Waits until every event that is due has been delivered.
+    async fn settle(&self);
+
+    /// The deliveries that have failed for good, the first one first.
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Error>;
 
     /// Has requests of the app to other servers answered.
     fn add_stub(&self, stub: Stub) -> Result<(), Error>;

@@ -53,7 +53,10 @@ use std::time::Duration;
 use picloud_shared::files::FileStore;
 use picloud_shared::kv::KvStore;
 use picloud_shared::secrets::SecretStore;
-use picloud_shared::{AppStore, ExecutionStore, OutboxStore, ReleaseStore, StoreError, UnitStore};
+use picloud_shared::{
+    AppStore, ExecutionStore, OutboxStore, ReleaseStore, ScheduleStore, StoreError, UnitStore,
+};
+use tokio::sync::Notify;
 
 pub use contents::DirContents;
 
@@ -72,6 +75,7 @@ pub struct Stores {
     pub units: Arc<dyn UnitStore>,
     pub executions: Arc<dyn ExecutionStore>,
     pub outbox: Arc<dyn OutboxStore>,
+    pub schedules: Arc<dyn ScheduleStore>,
     database: Database,
 }
 
@@ -82,6 +86,23 @@ enum Database {
 }
 
 impl Stores {
+    /// Whether other processes may use the database, too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.database, Database::Postgres(_))
+    }
+
+    /// Tells `deliver` whenever any node has committed something to deliver or
+    /// to fire, for as long as this runs. What is lost with a connection is
+    /// made up for by telling once more.
+    pub async fn tell_of_outbox(&self, deliver: &Notify) {
+        match &self.database {
+            // There is no other node.
+            Database::Sqlite(_) => std::future::pending().await,
+            Database::Postgres(database) => database.tell_of_outbox(deliver).await,
+        }
+    }
+
     /// Opens the databases in `dir`, an existing directory that no other
     /// process uses, and makes them if need be.
     ///
@@ -97,6 +118,7 @@ impl Stores {
             units: Arc::new(sqlite::SqliteUnitStore(database.clone())),
             executions: Arc::new(sqlite::SqliteExecutionStore(database.clone())),
             outbox: Arc::new(sqlite::SqliteOutboxStore(database.clone())),
+            schedules: Arc::new(sqlite::SqliteScheduleStore(database.clone())),
             database: Database::Sqlite(database),
         })
     }
@@ -114,6 +136,7 @@ impl Stores {
             units: Arc::new(postgres::PostgresUnitStore(database.clone())),
             executions: Arc::new(postgres::PostgresExecutionStore(database.clone())),
             outbox: Arc::new(postgres::PostgresOutboxStore(database.clone())),
+            schedules: Arc::new(postgres::PostgresScheduleStore(database.clone())),
             database: Database::Postgres(database),
         })
     }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use picloud_shared::outbox::{
     Cause, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Lease, MAX_DEPTH, MAX_PER_ROOT,
-    QueueState, Recorded, ScheduleState, Status,
+    QueueState, Recorded, Status,
 };
+use picloud_shared::schedule::{Due, Planned, ScheduleState};
 use picloud_shared::{AppId, ExecutionId, ScriptError, StoreError};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::convert::{corrupt, signed, unsigned};
+use crate::convert::{corrupt, signed, to_json, unsigned};
 
 /// Id, name, fields, time, root, parent, depth, execution.
 pub(crate) type EventRow = (Uuid, String, String, i64, Uuid, Option<Uuid>, i64, Option<Uuid>);
@@ -231,9 +232,41 @@ pub(crate) fn queue_state(
     })
 }
 
+/// A row of `schedules`, as it is listed.
+pub(crate) type ScheduleRow = (String, bool, Option<i64>, Option<i64>);
+
 pub(crate) fn schedule_state(
-    (name, is_paused, last): (String, bool, Option<i64>),
+    (name, is_paused, last, due): ScheduleRow,
 ) -> Result<ScheduleState, StoreError> {
-    let last_fire_ms = last.map(|ms| unsigned("a time", ms)).transpose()?;
-    Ok(ScheduleState { name, is_paused, last_fire_ms })
+    let time = |ms: Option<i64>| ms.map(|ms| unsigned("a time", ms)).transpose();
+    Ok(ScheduleState { name, is_paused, last_fire_ms: time(last)?, due_ms: time(due)? })
+}
+
+/// A schedule's app, the app's name, its own name, and when it is due.
+pub(crate) type DueRow = (i64, String, String, i64);
+
+pub(crate) fn due((app, slug, name, due_ms): DueRow) -> Result<Due, StoreError> {
+    Ok(Due {
+        app: AppId(app),
+        slug: slug.parse().map_err(|_| corrupt("an app's name", slug))?,
+        name,
+        due_ms: unsigned("a time", due_ms)?,
+    })
+}
+
+/// A schedule as SQL reads it out of JSON.
+#[derive(Serialize)]
+pub(crate) struct PlannedRow<'a> {
+    name: &'a str,
+    cron: &'a str,
+    due_ms: Option<i64>,
+}
+
+pub(crate) fn planned(schedules: &[Planned]) -> Result<String, StoreError> {
+    let rows = schedules.iter().map(|one| PlannedRow {
+        name: &one.name,
+        cron: &one.cron,
+        due_ms: one.due_ms.map(signed),
+    });
+    to_json(&rows.collect::<Vec<_>>())
 }

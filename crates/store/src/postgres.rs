@@ -6,6 +6,7 @@ mod files;
 mod kv;
 mod outbox;
 mod release;
+mod schedule;
 mod secrets;
 mod unit;
 
@@ -13,8 +14,9 @@ use std::time::Duration;
 
 use picloud_shared::StoreError;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool};
+use tokio::sync::Notify;
 
 pub(crate) use app::PostgresAppStore;
 pub(crate) use execution::PostgresExecutionStore;
@@ -22,6 +24,7 @@ pub(crate) use files::PostgresFileStore;
 pub(crate) use kv::PostgresKvStore;
 pub(crate) use outbox::PostgresOutboxStore;
 pub(crate) use release::PostgresReleaseStore;
+pub(crate) use schedule::PostgresScheduleStore;
 pub(crate) use secrets::PostgresSecretStore;
 pub(crate) use unit::PostgresUnitStore;
 
@@ -33,6 +36,8 @@ const CONNECTIONS: u32 = 16;
 /// A connection idle for longer is tested before use, for the server may have
 /// gone and come back; one in steady use costs no extra round trip.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// Time until it listens again after its connection was lost.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Runs of a transaction that the server ends for another's sake.
 const ATTEMPTS: u32 = 5;
 
@@ -85,6 +90,29 @@ impl PostgresDatabase {
             .fetch_one(&self.pool)
             .await
             .map_err(failed)
+    }
+
+    /// See [`crate::Stores::tell_of_outbox`].
+    pub(crate) async fn tell_of_outbox(&self, deliver: &Notify) {
+        loop {
+            if let Err(error) = self.listen(deliver).await {
+                tracing::debug!(%error, "notifications are not heard");
+            }
+            deliver.notify_one();
+            tokio::time::sleep(LISTEN_AGAIN).await;
+        }
+    }
+
+    /// Listens until the connection is lost.
+    async fn listen(&self, deliver: &Notify) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen("picloud_outbox").await?;
+        // What came before this.
+        deliver.notify_one();
+        while listener.try_recv().await?.is_some() {
+            deliver.notify_one();
+        }
+        Ok(())
     }
 
     pub(crate) async fn close(&self) {

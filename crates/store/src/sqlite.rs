@@ -9,6 +9,7 @@ mod kv;
 mod outbox;
 mod plan;
 mod release;
+mod schedule;
 mod secrets;
 mod unit;
 mod writer;
@@ -28,6 +29,7 @@ pub(crate) use files::SqliteFileStore;
 pub(crate) use kv::SqliteKvStore;
 pub(crate) use outbox::SqliteOutboxStore;
 pub(crate) use release::SqliteReleaseStore;
+pub(crate) use schedule::SqliteScheduleStore;
 pub(crate) use secrets::SqliteSecretStore;
 pub(crate) use unit::SqliteUnitStore;
 

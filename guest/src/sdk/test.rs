@@ -9,7 +9,7 @@ use rhai::{Array, Dynamic, EvalAltResult, ImmutableString, Map};
 use super::headers::Headers;
 use super::http::{self, Answer};
 use super::options::Options;
-use super::{Namespace, Registrar, Result, Shared, throw};
+use super::{Namespace, Registrar, Result, Shared, json, throw};
 use crate::model::Response;
 
 pub(super) const NAMESPACE: Namespace = Namespace {
@@ -48,6 +48,19 @@ pub struct Stub {
     pub response: Response,
 }
 
+/// A delivery of an event that has failed for good.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// `kv.set`, for example.
+    pub event: String,
+    /// The event's fields, a JSON object.
+    pub fields: String,
+    pub handler: String,
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub message: String,
+}
+
 const STUB: &[&str] = &["method", "url", "status", "headers", "body"];
 
 fn register(to: &mut Registrar<'_>, context: &Shared) {
@@ -83,6 +96,29 @@ fn register(to: &mut Registrar<'_>, context: &Shared) {
             ctx.host("test")?.test_set_secret(&name, &value).map_err(of("test"))
         },
     );
+    let ctx = Rc::clone(context);
+    to.function(
+        "dead_letters() -> array",
+        "The deliveries of events that have failed for good, each as `#{event, fields, handler, \
+         attempts, message}`.",
+        move || -> Result<Array> {
+            let letters = ctx.host("test")?.test_dead_letters().map_err(of("test"))?;
+            letters.into_iter().map(letter).collect()
+        },
+    );
+}
+
+fn letter(letter: DeadLetter) -> Result<Dynamic> {
+    let DeadLetter { event, fields, handler, attempts, message } = letter;
+    let fields = json::parse("test", "invalid_event", fields.as_bytes())?;
+    Ok(Map::from([
+        ("event".into(), event.into()),
+        ("fields".into(), fields),
+        ("handler".into(), handler.into()),
+        ("attempts".into(), i64::from(attempts).into()),
+        ("message".into(), message.into()),
+    ])
+    .into())
 }
 
 fn register_time(to: &mut Registrar<'_>, context: &Shared) {
@@ -96,7 +132,8 @@ fn register_time(to: &mut Registrar<'_>, context: &Shared) {
     let ctx = Rc::clone(context);
     to.function(
         "advance(seconds)",
-        "Moves the clock forward; entries whose time has come are gone then.",
+        "Moves the clock forward; entries whose time has come are gone then, and on the way \
+         schedules are fired, messages handled and failed handlers called again as they fall due.",
         move |seconds: i64| {
             let now_ms = ctx.invocation("test")?.now_ms.cast_signed();
             set_time(&ctx, seconds.checked_mul(1_000).and_then(|ms| now_ms.checked_add(ms)))

@@ -26,6 +26,7 @@ fn callee(one: &Registration) -> String {
         (namespace, Kind::Function, name) => return format!("{namespace}::{name}"),
         (_, Kind::Global, name) => return name.to_owned(),
         ("kv", ..) => "kv::collection(\"c\")",
+        ("queue", ..) => "queue::named(\"mail\")",
         ("files", ..) => "files::bucket(\"b\")",
         ("http", ..) => "http::get(\"http://h/\")",
         ("response", ..) => "response::status(200)",

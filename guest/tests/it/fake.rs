@@ -9,7 +9,7 @@ use picloud_guest::model::{
     Event, Invocation, NamedEvent, Program, Request, Response, ScriptError, ScriptInfo,
 };
 use picloud_guest::sdk::kv::{Error, Page};
-use picloud_guest::sdk::{Host, crypto, files, http, log::Level, secrets, test};
+use picloud_guest::sdk::{Host, crypto, events, files, http, log::Level, queue, secrets, test};
 
 /// What the host has been told, shared with the test.
 #[derive(Clone, Default)]
@@ -90,6 +90,28 @@ fn check_file(bucket: &str, path: &str) -> Result<(), files::Error> {
 impl Host for World {
     fn config_get(&self, name: &str) -> Option<String> {
         (name == "GREETING").then(|| "{\"text\":\"hello\"}".to_owned())
+    }
+
+    fn publish(&self, topic: &str, payload: &str) -> Result<(), events::Error> {
+        let error = error!(events::Error, topic, "bad topic" => InvalidTopic,
+            "bad value" => InvalidValue, "large" => ValueTooLarge);
+        self.0.borrow_mut().log.push(format!("published {topic} {payload}"));
+        error.map_or(Ok(()), Err)
+    }
+
+    fn queue_send(
+        &self,
+        queue: &str,
+        payload: &str,
+        delay_s: Option<u64>,
+        key: Option<&str>,
+    ) -> Result<(), queue::Error> {
+        let error = error!(queue::Error, queue, "bad name" => InvalidName,
+            "bad key" => InvalidKey, "bad value" => InvalidValue, "large" => ValueTooLarge,
+            "late" => InvalidDelay, "nobody" => NoConsumer);
+        let line = format!("sent {queue} {payload} {delay_s:?} {key:?}");
+        self.0.borrow_mut().log.push(line);
+        error.map_or(Ok(()), Err)
     }
 
     fn secret(&self, name: &str) -> Result<Option<String>, secrets::Error> {
@@ -292,6 +314,16 @@ impl Host for World {
 
     fn test_outbound_requests(&self) -> Result<Vec<http::Request>, test::Error> {
         Ok(self.requests())
+    }
+
+    fn test_dead_letters(&self) -> Result<Vec<test::DeadLetter>, test::Error> {
+        Ok(vec![test::DeadLetter {
+            event: "kv.set".into(),
+            fields: "{\"key\":\"k\"}".into(),
+            handler: "h.rhai".into(),
+            attempts: 8,
+            message: "broken".into(),
+        }])
     }
 
     fn test_set_secret(&self, name: &str, value: &str) -> Result<(), test::Error> {

@@ -7,6 +7,7 @@ mod base64;
 mod config;
 mod crypto;
 mod csv;
+mod events;
 mod files;
 mod hex;
 mod html;
@@ -14,6 +15,7 @@ mod http;
 mod json;
 mod kv;
 mod log;
+mod queue;
 mod random;
 mod regex;
 mod req;
@@ -37,6 +39,8 @@ pub type Failure = (&'static str, &'static str);
 
 const NAMESPACES: &[(&str, &[Case], &[Failure])] = &[
     ("kv", kv::CASES, kv::FAILURES),
+    ("events", events::CASES, events::FAILURES),
+    ("queue", queue::CASES, queue::FAILURES),
     ("files", files::CASES, files::FAILURES),
     ("http", http::CASES, http::FAILURES),
     ("secrets", secrets::CASES, secrets::FAILURES),

@@ -7,7 +7,7 @@ use wasmtime::component::HasData;
 
 use super::View;
 use super::bindings::picloud::sdk::test::{
-    ClientRequest, Error, Host, OutboundRequest, Response, Stub,
+    ClientRequest, DeadLetter, Error, Host, OutboundRequest, Response, Stub,
 };
 use super::convert::bytes_of;
 use crate::invocation::State;
@@ -51,8 +51,32 @@ impl Host for View<'_, Lent> {
         })
     }
 
-    fn set_time(&mut self, now: u64) -> wasmtime::Result<Result<(), Error>> {
-        Ok(self.lent(0)?.map(|test| test.set_time(now)))
+    async fn set_time(&mut self, now: u64) -> wasmtime::Result<Result<(), Error>> {
+        Ok(match self.lent(0)? {
+            Ok(test) => test.set_time(now).await.map_err(Into::into),
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn dead_letters(&mut self) -> wasmtime::Result<Result<Vec<DeadLetter>, Error>> {
+        let test = match self.lent(0)? {
+            Ok(test) => test,
+            Err(error) => return Ok(Err(error)),
+        };
+        let letters = match test.dead_letters().await {
+            Ok(letters) => letters,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let bytes = letters.iter().map(|letter| letter.fields.len() + letter.message.len());
+        self.meter.move_bytes(bytes.sum())?;
+        let letters = letters.into_iter().map(|letter| DeadLetter {
+            event: letter.event,
+            fields: letter.fields,
+            handler: letter.handler,
+            attempts: letter.attempts,
+            message: letter.message,
+        });
+        Ok(Ok(letters.collect()))
     }
 
     fn add_stub(&mut self, stub: Stub) -> wasmtime::Result<Result<(), Error>> {

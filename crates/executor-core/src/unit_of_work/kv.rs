@@ -9,11 +9,13 @@ use picloud_shared::kv::{
     Change, Collection, Entry, Error, Key, Kv, KvStore, Listed, MAX_PAGE, MAX_VALUE_BYTES, Page,
     Range, Seen, Write, WriteSet,
 };
-use picloud_shared::{AppId, Budget, Limits};
-use serde_json::Value;
+use picloud_shared::outbox::{Emitted, MAX_SENT};
+use picloud_shared::{AppId, Budget, EventType, Limits};
 
 use super::Quota;
 use super::merge::merge;
+use super::value::{self, Invalid};
+use crate::emitter::{ServiceEvent, ServiceEventEmitter};
 
 /// Collections that one invocation may clear.
 const MAX_CLEARS: usize = 16;
@@ -122,6 +124,85 @@ impl KvUnit {
             }
         }
         WriteSet { clears: state.cleared.iter().cloned().collect(), writes }
+    }
+
+    /// What the changes make known. To be asked before [`KvUnit::write_set`]:
+    /// an event tells what an entry was before, so that is read, and looked at
+    /// again by the commit; and a collection that is cleared while somebody
+    /// wants to know of each entry is emptied entry by entry.
+    ///
+    /// # Errors
+    /// [`Error::BudgetExceeded`] if a cleared collection has more entries than
+    /// one invocation may tell of; [`Error::Unavailable`].
+    pub async fn events(&self, emitter: &ServiceEventEmitter) -> Result<Vec<Emitted>, Error> {
+        let (sets, deletes) =
+            (emitter.may_want(EventType::KvSet), emitter.may_want(EventType::KvDelete));
+        if !sets && !deletes {
+            return Ok(Vec::new());
+        }
+        let cleared: Vec<Collection> = self.lock().cleared.iter().cloned().collect();
+        for collection in cleared {
+            if emitter.may_want_deletes(collection.as_str()) {
+                self.clear_one_by_one(&collection).await?;
+            }
+        }
+        let changes: Vec<(Id, Change)> = {
+            let state = self.lock();
+            let of = |(collection, changes): (&Collection, &BTreeMap<Key, Change>)| {
+                let id = |key: &Key| (collection.clone(), key.clone());
+                let changes = changes.iter().map(|(key, change)| (id(key), change.clone()));
+                changes.collect::<Vec<_>>()
+            };
+            state.changes.iter().flat_map(of).collect()
+        };
+        let mut events = Vec::new();
+        for (id, change) in changes {
+            let (collection, key) = (id.0.as_str(), id.1.as_str());
+            let on = match change {
+                Change::Set { .. } => EventType::KvSet,
+                Change::Delete => EventType::KvDelete,
+            };
+            if !emitter.wants_kv(on, collection, key) {
+                continue;
+            }
+            let old = self.stored(&id).await?;
+            events.extend(match (&change, old.as_deref()) {
+                (Change::Set { value, .. }, old) => {
+                    emitter.emit(&ServiceEvent::KvSet { collection, key, value, old })
+                }
+                (Change::Delete, Some(old)) => {
+                    emitter.emit(&ServiceEvent::KvDelete { collection, key, old })
+                }
+                // It came and went within the invocation.
+                (Change::Delete, None) => None,
+            });
+        }
+        Ok(events)
+    }
+
+    /// Makes deletions out of a clear.
+    async fn clear_one_by_one(&self, collection: &Collection) -> Result<(), Error> {
+        self.lock().cleared.remove(collection);
+        let mut after: Option<Key> = None;
+        loop {
+            let range =
+                Range { prefix: "", after: after.as_ref().map(Key::as_str), limit: MAX_PAGE };
+            let listed = self.store.list(self.app, collection, range, self.now_ms).await;
+            let Listed { entries, more } = listed.map_err(Error::Unavailable)?;
+            self.saw(collection, &entries)?;
+            after = entries.last().map(|(key, _)| key.clone());
+            let mut state = self.lock();
+            let changes = state.changes.entry(collection.clone()).or_default();
+            for (key, _) in entries {
+                changes.entry(key).or_insert(Change::Delete);
+            }
+            if changes.len() > MAX_SENT {
+                return Err(Error::BudgetExceeded(Budget::Events));
+            }
+            if !more {
+                return Ok(());
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -343,27 +424,8 @@ impl Kv for KvUnit {
 
 /// Whether a value is JSON that both databases can keep.
 fn check_value(text: &str) -> Result<(), Error> {
-    if text.len() > MAX_VALUE_BYTES {
-        return Err(Error::ValueTooLarge(text.len()));
-    }
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| Error::InvalidValue(format!("the value is not JSON: {error}")))?;
-    if has_nul(&value) {
-        let reason = "the value has a NUL character in it, which cannot be stored";
-        return Err(Error::InvalidValue(reason.to_owned()));
-    }
-    Ok(())
-}
-
-/// PostgreSQL's JSONB has no NUL; what one store refuses, both do. The depth of
-/// `value` is bounded by the parser.
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => {
-            fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
+    value::check("the value", text, MAX_VALUE_BYTES).map_err(|invalid| match invalid {
+        Invalid::TooLarge(bytes) => Error::ValueTooLarge(bytes),
+        Invalid::NotJson(reason) => Error::InvalidValue(reason),
+    })
 }

@@ -292,6 +292,7 @@ pub fn setup(script: impl Fn(Services) -> Running + Send + Sync + 'static) -> Se
         units: Arc::clone(&store) as _,
         http: Arc::clone(&http) as _,
         vault: Arc::clone(&vault),
+        deliver: Arc::default(),
     };
     let executor = Executor::new(
         Arc::clone(&sandbox) as _,
@@ -317,6 +318,8 @@ pub fn task() -> Task {
         egress: Arc::from([]),
         origin: "https://app.example".into(),
         cause: "GET /".to_owned(),
+        triggers: Arc::from([]),
+        delivery: None,
     }
 }
 

@@ -80,7 +80,8 @@ impl Manager {
         };
         let files = self.releases.contents(app.id, number).await?;
         let review = self.review(&app, &files).await?;
-        if !self.releases.activate(app.id, number).await? {
+        let schedules = review.planned(self.clock.now_ms());
+        if !self.releases.activate(app.id, number, &schedules).await? {
             return Err(Error::ReleaseNotFound(number));
         }
         Ok(deployed(release, review))
@@ -117,6 +118,7 @@ impl Manager {
             created_at_ms: self.clock.now_ms(),
             files,
             derived_from: app.active_release.filter(|_| is_patch),
+            schedules: review.planned(self.clock.now_ms()),
         };
         // The store can tell that another release became active since, but not
         // that a first one did; so only one release is stored at a time.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use picloud_shared::schedule::{Planned, Schedule};
 use picloud_shared::{
     App, CompileError, Handler, Layout, Program, Routes, ScriptError, ScriptInfo, ScriptPath,
     manifest,
@@ -20,6 +21,14 @@ const MAX_ISSUES: usize = 50;
 pub(super) struct Review {
     pub(super) routes: Routes,
     pub(super) warnings: Vec<String>,
+    schedules: Vec<Schedule>,
+}
+
+impl Review {
+    /// The schedules as they are stored, with their next ticks.
+    pub(super) fn planned(&self, now_ms: u64) -> Vec<Planned> {
+        self.schedules.iter().map(|schedule| schedule.planned(now_ms)).collect()
+    }
 }
 
 impl Manager {
@@ -39,7 +48,8 @@ impl Manager {
             return Err(rejected(errors, files));
         }
         let warnings = self.warnings(app, &layout);
-        Ok(Review { routes: layout.routes, warnings })
+        let schedules = layout.manifest.schedules;
+        Ok(Review { routes: layout.routes, warnings, schedules })
     }
 
     /// Compiles every program of the release, in the sandbox.
@@ -83,13 +93,7 @@ impl Manager {
 
     fn warnings(&self, app: &App, layout: &Layout) -> Vec<String> {
         let Layout { manifest, routes, .. } = layout;
-        let mut warnings: Vec<String> = manifest
-            .not_in_effect()
-            .into_iter()
-            .map(|section| {
-                format!("{}: [{section}] is not in effect in this version", manifest::FILE)
-            })
-            .collect();
+        let mut warnings = Vec::new();
         if routes.routes.is_empty() && routes.statics.is_empty() {
             warnings.push("nothing in this release answers a request".to_owned());
         }

@@ -164,7 +164,6 @@ async fn what_is_perhaps_not_meant_is_a_warning() {
     assert_eq!(
         deployed.warnings,
         [
-            "picloud.toml: [triggers] is not in effect in this version",
             "nothing in this release answers a request",
             "picloud.toml: [limits] can only lower the app's limits",
         ]

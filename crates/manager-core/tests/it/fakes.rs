@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use picloud_manager_core::{Manager, ReleaseCaps, Upload};
+use picloud_shared::schedule::Planned;
 use picloud_shared::{
     App, AppId, AppSlug, AppStore, BlobHash, Clock, CompileError, Event, Finished, Invocation,
     LimitOverrides, Limits, NewRelease, Position, Program, Release, ReleaseFile, ReleaseNumber,
@@ -254,7 +255,12 @@ impl ReleaseStore for Stores {
         Ok(releases.take(limit as usize).map(|(_, (release, _))| release.clone()).collect())
     }
 
-    async fn activate(&self, id: AppId, number: ReleaseNumber) -> Result<bool, StoreError> {
+    async fn activate(
+        &self,
+        id: AppId,
+        number: ReleaseNumber,
+        _: &[Planned],
+    ) -> Result<bool, StoreError> {
         let known = self.releases.lock().unwrap().contains_key(&(id, number));
         if known {
             self.edit(id, |app| app.active_release = Some(number));

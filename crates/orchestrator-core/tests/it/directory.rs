@@ -160,7 +160,11 @@ async fn previews_are_loaded_by_number_and_follow_the_apps_limits() {
     let less = LimitOverrides { fuel: Some(5), ..LimitOverrides::default() };
     stores.edit("shop", |app| app.limits = less);
     assert_eq!(preview(1).await.unwrap().limits.fuel, 5);
-    assert_eq!(stores.loads.load(SeqCst), 2, "release 1, and the try for release 3");
+    assert_eq!(
+        stores.loads.load(SeqCst),
+        3,
+        "release 1, the try for release 3, and the active one for its triggers"
+    );
     stores.remove("shop");
     assert!(preview(1).await.is_none());
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use picloud_shared::schedule::Planned;
 use picloud_shared::{
     App, AppId, AppSlug, AppStore, BlobHash, LimitOverrides, NewRelease, Release, ReleaseFile,
     ReleaseNumber, ReleaseStore, StoreError,
@@ -117,7 +118,12 @@ impl ReleaseStore for Stores {
         unimplemented!()
     }
 
-    async fn activate(&self, _: AppId, _: ReleaseNumber) -> Result<bool, StoreError> {
+    async fn activate(
+        &self,
+        _: AppId,
+        _: ReleaseNumber,
+        _: &[Planned],
+    ) -> Result<bool, StoreError> {
         unimplemented!()
     }
 

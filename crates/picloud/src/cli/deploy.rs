@@ -134,13 +134,13 @@ mod tests {
                 route(&[], "/", "index.rhai"),
                 route(&["GET", "DELETE"], "/posts/{id}", "api.rhai#post"),
             ],
-            warnings: vec!["picloud.toml: [triggers] is not in effect".to_owned()],
+            warnings: vec!["picloud.toml: [limits] can only lower".to_owned()],
         };
         assert_eq!(
             anstream::adapter::strip_str(&summary(&deployed)).to_string(),
             "deployed blog release 3\nhttp://blog.localhost:8080/\n  any         /            \
              index.rhai\n  GET,DELETE  /posts/{id}  api.rhai#post\nwarning: picloud.toml: \
-             [triggers] is not in effect"
+             [limits] can only lower"
         );
     }
 }

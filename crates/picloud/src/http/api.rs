@@ -6,6 +6,7 @@ mod executions;
 mod invoke;
 mod kv;
 mod logs;
+mod outside;
 mod releases;
 mod scripts;
 mod secrets;

@@ -129,6 +129,8 @@ pub(super) async fn execute(
         cause: format!("{} {}", request.method, truncated(&request.path)),
         event: Event::Http(request),
         limits: Arc::clone(&app.limits),
+        triggers: Arc::clone(&app.triggers),
+        delivery: None,
     };
     node.executor.execute(task).await.map_err(|refused| {
         let (status, code) = match refused {

@@ -10,8 +10,9 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use picloud_egress::Stubs;
 use picloud_shared::http::Request as OutboundRequest;
+use picloud_shared::outbox::Delivery;
 use picloud_shared::secrets::InvalidName;
-use picloud_shared::test::{Error, Request, Stub, Test};
+use picloud_shared::test::{DeadLetter, Error, Request, Stub, Test};
 use picloud_shared::{App, Response};
 use tokio::net::TcpStream;
 
@@ -20,6 +21,11 @@ use crate::node::Node;
 
 /// Bytes of an answer that a test can look at: more would not fit its memory.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// Moments at which the clock stops on its way.
+const MAX_STOPS: usize = 10_000;
+/// Dead letters that a test can look at.
+const MAX_LETTERS: u32 = 1_000;
 
 /// Lent to one test.
 pub(super) struct Lent {
@@ -43,6 +49,7 @@ impl Test for Lent {
         tokio::spawn(connection);
         let (parts, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(failed)?;
+        self.settle().await;
         let header = |(name, value): (&header::HeaderName, &HeaderValue)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
@@ -53,8 +60,37 @@ impl Test for Lent {
         })
     }
 
-    fn set_time(&self, now_ms: u64) {
-        self.clock.set(now_ms);
+    async fn set_time(&self, now_ms: u64) -> Result<(), Error> {
+        for _ in 0..MAX_STOPS {
+            match self.node.settle().await {
+                // Before what is now, if the clock is set back.
+                Some(due_ms) if due_ms <= now_ms => self.clock.set(due_ms),
+                _ => {
+                    self.clock.set(now_ms);
+                    self.settle().await;
+                    return Ok(());
+                }
+            }
+        }
+        let message =
+            format!("more than {MAX_STOPS} things fall due on the way; go in smaller steps");
+        Err(Error::Failed(message))
+    }
+
+    async fn settle(&self) {
+        self.node.settle().await;
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Error> {
+        let dead = self.node.stores.outbox.dead(self.app.id, None, MAX_LETTERS).await;
+        let letter = |(event, delivery): (picloud_shared::outbox::Event, Delivery)| DeadLetter {
+            event: event.on.to_string(),
+            fields: delivery.fields.unwrap_or(event.fields),
+            handler: delivery.handler,
+            attempts: delivery.attempts,
+            message: delivery.error.map_or_else(String::new, |error| error.message),
+        };
+        Ok(dead.map_err(failed)?.into_iter().rev().map(letter).collect())
     }
 
     fn add_stub(&self, stub: Stub) -> Result<(), Error> {

@@ -49,10 +49,16 @@ CREATE UNIQUE INDEX deliveries_key ON deliveries (app_id, queue, key)
 CREATE TABLE schedules (
     app_id bigint NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
     name text COLLATE "C" NOT NULL,
+    -- As it was when `due_ms` was found.
+    cron text NOT NULL,
     paused boolean NOT NULL,
     last_fire_ms bigint,
+    -- The next tick; NULL while it is paused or no part of the active release.
+    due_ms bigint,
     PRIMARY KEY (app_id, name)
 );
+
+CREATE INDEX schedules_due ON schedules (due_ms) WHERE due_ms IS NOT NULL;
 
 -- Writes events with their deliveries, each an element of a JSON array whose
 -- fields are named like the columns; `event` is the delivery's `event_id`. A
@@ -129,5 +135,52 @@ BEGIN
     IF p_events IS NOT NULL THEN
         PERFORM outbox_write(p_app, p_events, p_deliveries, p_max_per_root, p_too_many);
     END IF;
+END
+$$;
+
+-- Moves a schedule on from the tick that was due at p_due_ms, and writes the
+-- event of the one that is fired. False if it was moved on, paused or taken
+-- away since: of all who ask for one tick, one is told true.
+CREATE FUNCTION schedule_fire(
+    p_app bigint,
+    p_name text,
+    p_due_ms bigint,
+    p_next_ms bigint,
+    p_tick_ms bigint,
+    p_events jsonb,
+    p_deliveries jsonb,
+    p_max_per_root bigint,
+    p_too_many text
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE schedules SET due_ms = p_next_ms, last_fire_ms = coalesce(p_tick_ms, last_fire_ms)
+    WHERE app_id = p_app AND name = p_name AND due_ms = p_due_ms;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF p_events IS NOT NULL THEN
+        PERFORM outbox_write(p_app, p_events, p_deliveries, p_max_per_root, p_too_many);
+    END IF;
+    RETURN true;
+END
+$$;
+
+-- Puts the schedules of the release that becomes active in place of those
+-- before. What has not changed keeps its next tick, and stays paused.
+CREATE FUNCTION schedules_plan(p_app bigint, p_schedules jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE schedules SET due_ms = NULL WHERE app_id = p_app
+        AND name NOT IN (SELECT given ->> 'name' FROM jsonb_array_elements(p_schedules) AS given);
+    INSERT INTO schedules AS s (app_id, name, cron, paused, due_ms)
+    SELECT p_app, name, cron, false, due_ms
+    FROM jsonb_to_recordset(p_schedules) AS given (name text, cron text, due_ms bigint)
+    ON CONFLICT (app_id, name) DO UPDATE SET cron = excluded.cron, due_ms = CASE
+        WHEN s.paused THEN NULL
+        WHEN s.cron = excluded.cron AND s.due_ms IS NOT NULL THEN s.due_ms
+        ELSE excluded.due_ms
+    END;
+    -- Their first tick may be the next thing to be done.
+    PERFORM pg_notify('picloud_outbox', '');
 END
 $$;

@@ -49,7 +49,13 @@ CREATE UNIQUE INDEX deliveries_key ON deliveries (app_id, queue, key)
 CREATE TABLE schedules (
     app_id INTEGER NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
     name TEXT NOT NULL,
+    -- As it was when `due_ms` was found.
+    cron TEXT NOT NULL,
     paused INTEGER NOT NULL,
     last_fire_ms INTEGER,
+    -- The next tick; NULL while it is paused or no part of the active release.
+    due_ms INTEGER,
     PRIMARY KEY (app_id, name)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX schedules_due ON schedules (due_ms) WHERE due_ms IS NOT NULL;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use picloud_shared::outbox::{
     Claim, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Lane, Lease, MAX_PER_ROOT,
-    OutboxStore, QueueState, Recorded, ScheduleState, Then,
+    OutboxStore, QueueState, Recorded, Then,
 };
 use picloud_shared::{AppId, ScriptError, StoreError};
 use uuid::Uuid;
@@ -144,15 +144,24 @@ impl OutboxStore for PostgresOutboxStore {
         lease: Lease,
         error: &ScriptError,
         then: Then,
+        events: &[Emitted],
     ) -> Result<bool, StoreError> {
         let (status, due_at_ms, refund) = match then {
             Then::Retry(at) => (0, Some(signed(at)), 0),
             Then::HandBack(at) => (0, Some(signed(at)), 1),
             Then::Bury => (3, None, 0),
         };
+        let outbox = Outbox::of(events)?;
         let done = sqlx::query(
-            "UPDATE deliveries SET status = $4, due_at_ms = $5, attempts = attempts - $6, error = $7
-             WHERE app_id = $1 AND id = $2 AND token = $3 AND status = 1",
+            "WITH held AS (
+                UPDATE deliveries
+                SET status = $4, due_at_ms = $5, attempts = attempts - $6, error = $7
+                WHERE app_id = $1 AND id = $2 AND token = $3 AND status = 1
+                RETURNING 1
+             )
+             SELECT CASE WHEN $8::jsonb IS NOT NULL
+                THEN outbox_write($1, $8::jsonb, $9::jsonb, $10, $11) END
+             FROM held",
         )
         .bind(app.0)
         .bind(lease.delivery.0)
@@ -161,6 +170,10 @@ impl OutboxStore for PostgresOutboxStore {
         .bind(due_at_ms)
         .bind(refund)
         .bind(to_json(error)?)
+        .bind(&outbox.events)
+        .bind(&outbox.deliveries)
+        .bind(signed(MAX_PER_ROOT))
+        .bind(&outbox.too_many)
         .execute(&self.0.pool)
         .await
         .map_err(failed)?;
@@ -318,63 +331,6 @@ impl OutboxStore for PostgresOutboxStore {
         .await
         .map_err(failed)?;
         Ok(done.rows_affected())
-    }
-
-    async fn fire(
-        &self,
-        app: AppId,
-        schedule: &str,
-        tick_ms: u64,
-        emitted: &Emitted,
-    ) -> Result<bool, StoreError> {
-        let outbox = Outbox::of(std::slice::from_ref(emitted))?;
-        let done = sqlx::query(
-            "WITH fired AS (
-                INSERT INTO schedules (app_id, name, paused, last_fire_ms)
-                VALUES ($1, $2, false, $3)
-                ON CONFLICT (app_id, name) DO UPDATE SET last_fire_ms = excluded.last_fire_ms
-                WHERE NOT schedules.paused AND (schedules.last_fire_ms IS NULL
-                    OR schedules.last_fire_ms < excluded.last_fire_ms)
-                RETURNING 1
-             )
-             SELECT outbox_write($1, $4::jsonb, $5::jsonb, $6, $7) FROM fired",
-        )
-        .bind(app.0)
-        .bind(schedule)
-        .bind(signed(tick_ms))
-        .bind(&outbox.events)
-        .bind(&outbox.deliveries)
-        .bind(signed(MAX_PER_ROOT))
-        .bind(&outbox.too_many)
-        .execute(&self.0.pool)
-        .await
-        .map_err(failed)?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    async fn schedules(&self, app: AppId) -> Result<Vec<ScheduleState>, StoreError> {
-        let rows: Vec<(String, bool, Option<i64>)> = sqlx::query_as(
-            "SELECT name, paused, last_fire_ms FROM schedules WHERE app_id = $1 ORDER BY name",
-        )
-        .bind(app.0)
-        .fetch_all(&self.0.pool)
-        .await
-        .map_err(failed)?;
-        rows.into_iter().map(crate::outbox_row::schedule_state).collect()
-    }
-
-    async fn pause(&self, app: AppId, schedule: &str, paused: bool) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO schedules (app_id, name, paused) VALUES ($1, $2, $3)
-             ON CONFLICT (app_id, name) DO UPDATE SET paused = excluded.paused",
-        )
-        .bind(app.0)
-        .bind(schedule)
-        .bind(paused)
-        .execute(&self.0.pool)
-        .await
-        .map(drop)
-        .map_err(failed)
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use picloud_shared::schedule::Planned;
 use picloud_shared::{
     AppId, BlobHash, NewRelease, Release, ReleaseFile, ReleaseNumber, ReleaseStore, StoreError,
 };
 use sqlx::PgConnection;
 
-use super::PostgresDatabase;
+use super::{PostgresDatabase, schedule};
 use crate::convert::{failed, hash, signed, unsigned, without_nul};
 use crate::hashed::{HashedFile, hashed, total_bytes};
 
@@ -59,17 +60,28 @@ impl ReleaseStore for PostgresReleaseStore {
         rows.into_iter().map(found).collect()
     }
 
-    async fn activate(&self, app: AppId, number: ReleaseNumber) -> Result<bool, StoreError> {
+    async fn activate(
+        &self,
+        app: AppId,
+        number: ReleaseNumber,
+        schedules: &[Planned],
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.0.pool.begin().await.map_err(failed)?;
         let done = sqlx::query(
             "UPDATE apps SET active_release = $2 WHERE id = $1
              AND EXISTS (SELECT 1 FROM releases WHERE app_id = $1 AND number = $2)",
         )
         .bind(app.0)
         .bind(number.0)
-        .execute(&self.0.pool)
+        .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-        Ok(done.rows_affected() > 0)
+        let found = done.rows_affected() > 0;
+        if found {
+            schedule::plan(&mut transaction, app, schedules).await?;
+        }
+        transaction.commit().await.map_err(failed)?;
+        Ok(found)
     }
 
     async fn files(
@@ -189,6 +201,7 @@ async fn create(
     .execute(&mut *connection)
     .await
     .map_err(failed)?;
+    schedule::plan(connection, app, &release.schedules).await?;
     Ok(Release {
         number: ReleaseNumber(number),
         created_at_ms: release.created_at_ms,

@@ -1,11 +1,12 @@
 //! Events and deliveries on SQLite.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use picloud_shared::outbox::{
     Claim, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Lane, Lease, MAX_PER_ROOT,
-    OutboxStore, QueueState, Recorded, ScheduleState, Then,
+    OutboxStore, QueueState, Recorded, Then,
 };
 use picloud_shared::{AppId, ScriptError, StoreError};
 use sqlx::SqliteConnection;
@@ -14,7 +15,9 @@ use uuid::Uuid;
 use super::SqliteDatabase;
 use super::writer::Writer;
 use crate::convert::{corrupt, failed, signed, to_json, unsigned};
-use crate::outbox_row::{DeliveryRow, EventRow, NewDelivery, NewEvent, hex, recorded, with_events};
+use crate::outbox_row::{
+    DeliveryRow, EventRow, NewDelivery, NewEvent, hex, recorded, stopped, with_events,
+};
 
 pub(crate) struct SqliteOutboxStore(pub(crate) Arc<SqliteDatabase>);
 
@@ -98,6 +101,7 @@ impl OutboxStore for SqliteOutboxStore {
         lease: Lease,
         error: &ScriptError,
         then: Then,
+        events: &[Emitted],
     ) -> Result<bool, StoreError> {
         let (status, due_at_ms, refund) = match then {
             Then::Retry(at) => (0, Some(signed(at)), 0),
@@ -106,21 +110,31 @@ impl OutboxStore for SqliteOutboxStore {
         };
         let error = to_json(error)?;
         let mut transaction = self.0.main.writer.begin().await?;
-        let done = sqlx::query(
-            "UPDATE deliveries SET status = ?4, due_at_ms = ?5, attempts = attempts - ?6, error = ?7
-             WHERE app_id = ?1 AND id = ?2 AND token = ?3 AND status = 1",
-        )
-        .bind(app.0)
-        .bind(lease.delivery.0)
-        .bind(lease.token)
-        .bind(status)
-        .bind(due_at_ms)
-        .bind(refund)
-        .bind(error)
-        .execute(transaction.connection()?)
-        .await
-        .map_err(failed);
-        Ok(transaction.finish(done).await?.rows_affected() > 0)
+        let connection = transaction.connection()?;
+        let failed = async {
+            let done = sqlx::query(
+                "UPDATE deliveries
+                 SET status = ?4, due_at_ms = ?5, attempts = attempts - ?6, error = ?7
+                 WHERE app_id = ?1 AND id = ?2 AND token = ?3 AND status = 1",
+            )
+            .bind(app.0)
+            .bind(lease.delivery.0)
+            .bind(lease.token)
+            .bind(status)
+            .bind(due_at_ms)
+            .bind(refund)
+            .bind(error)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+            let held = done.rows_affected() > 0;
+            if held {
+                write_judged(connection, app, events).await?;
+            }
+            Ok(held)
+        };
+        let failed = failed.await;
+        transaction.finish(failed).await
     }
 
     async fn list(
@@ -272,45 +286,6 @@ impl OutboxStore for SqliteOutboxStore {
         .map_err(failed);
         Ok(transaction.finish(done).await?.rows_affected())
     }
-
-    async fn fire(
-        &self,
-        app: AppId,
-        schedule: &str,
-        tick_ms: u64,
-        emitted: &Emitted,
-    ) -> Result<bool, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let fired = fire(transaction.connection()?, app, schedule, tick_ms, emitted).await;
-        transaction.finish(fired).await
-    }
-
-    async fn schedules(&self, app: AppId) -> Result<Vec<ScheduleState>, StoreError> {
-        let rows: Vec<(String, bool, Option<i64>)> = sqlx::query_as(
-            "SELECT name, paused, last_fire_ms FROM schedules WHERE app_id = ?1 ORDER BY name",
-        )
-        .bind(app.0)
-        .fetch_all(&self.0.main.readers)
-        .await
-        .map_err(failed)?;
-        rows.into_iter().map(crate::outbox_row::schedule_state).collect()
-    }
-
-    async fn pause(&self, app: AppId, schedule: &str, paused: bool) -> Result<(), StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let done = sqlx::query(
-            "INSERT INTO schedules (app_id, name, paused) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET paused = excluded.paused",
-        )
-        .bind(app.0)
-        .bind(schedule)
-        .bind(paused)
-        .execute(transaction.connection()?)
-        .await
-        .map(drop)
-        .map_err(failed);
-        transaction.finish(done).await
-    }
 }
 
 impl SqliteOutboxStore {
@@ -420,29 +395,21 @@ async fn claim(
     Ok(claimed)
 }
 
-async fn fire(
+/// Writes events, or dead letters where their root has as many as it may.
+pub(super) async fn write_judged(
     connection: &mut SqliteConnection,
     app: AppId,
-    schedule: &str,
-    tick_ms: u64,
-    emitted: &Emitted,
-) -> Result<bool, StoreError> {
-    let fired = sqlx::query(
-        "INSERT INTO schedules (app_id, name, paused, last_fire_ms) VALUES (?1, ?2, false, ?3)
-         ON CONFLICT DO UPDATE SET last_fire_ms = excluded.last_fire_ms
-         WHERE paused = 0 AND (last_fire_ms IS NULL OR last_fire_ms < excluded.last_fire_ms)",
-    )
-    .bind(app.0)
-    .bind(schedule)
-    .bind(signed(tick_ms))
-    .execute(&mut *connection)
-    .await
-    .map_err(failed)?;
-    if fired.rows_affected() == 0 {
-        return Ok(false);
+    events: &[Emitted],
+) -> Result<(), StoreError> {
+    let roots = events.iter().map(|emitted| (app, emitted.event.cause.root));
+    let mut counts: HashMap<_, _> = count_roots(connection, roots).await?.into_iter().collect();
+    let mut judged = Vec::new();
+    for emitted in events {
+        let of_root = counts.entry((app, emitted.event.cause.root)).or_default();
+        judged.push((app, emitted, stopped(&emitted.event, *of_root)));
+        *of_root += 1;
     }
-    write(connection, &[(app, emitted, None)]).await?;
-    Ok(true)
+    write(connection, &judged).await
 }
 
 /// How many events each of these roots has.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use picloud_shared::schedule::Planned;
 use picloud_shared::{
     AppId, BlobHash, NewRelease, Release, ReleaseFile, ReleaseNumber, ReleaseStore, StoreError,
 };
 use sqlx::SqliteConnection;
 
-use super::SqliteDatabase;
+use super::{SqliteDatabase, schedule};
 use crate::convert::{failed, hash, signed, unsigned, without_nul};
 use crate::hashed::{HashedFile, hashed, total_bytes};
 
@@ -59,18 +60,14 @@ impl ReleaseStore for SqliteReleaseStore {
         rows.into_iter().map(found).collect()
     }
 
-    async fn activate(&self, app: AppId, number: ReleaseNumber) -> Result<bool, StoreError> {
+    async fn activate(
+        &self,
+        app: AppId,
+        number: ReleaseNumber,
+        schedules: &[Planned],
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.0.main.writer.begin().await?;
-        let activated = sqlx::query(
-            "UPDATE apps SET active_release = ?2 WHERE id = ?1
-             AND EXISTS (SELECT 1 FROM releases WHERE app_id = ?1 AND number = ?2)",
-        )
-        .bind(app.0)
-        .bind(number.0)
-        .execute(transaction.connection()?)
-        .await
-        .map(|done| done.rows_affected() > 0)
-        .map_err(failed);
+        let activated = activate(transaction.connection()?, app, number, schedules).await;
         transaction.finish(activated).await
     }
 
@@ -122,6 +119,28 @@ impl ReleaseStore for SqliteReleaseStore {
         .map_err(failed)?;
         Ok(rows.into_iter().map(|(path, contents)| (path, Bytes::from(contents))).collect())
     }
+}
+
+async fn activate(
+    connection: &mut SqliteConnection,
+    app: AppId,
+    number: ReleaseNumber,
+    schedules: &[Planned],
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE apps SET active_release = ?2 WHERE id = ?1
+         AND EXISTS (SELECT 1 FROM releases WHERE app_id = ?1 AND number = ?2)",
+    )
+    .bind(app.0)
+    .bind(number.0)
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let found = done.rows_affected() > 0;
+    if found {
+        schedule::plan(connection, app, schedules).await?;
+    }
+    Ok(found)
 }
 
 async fn create(
@@ -178,6 +197,7 @@ async fn create(
         .await
         .map_err(failed)?;
     }
+    schedule::plan(connection, app, &release.schedules).await?;
     Ok(Release {
         number: ReleaseNumber(number),
         created_at_ms: release.created_at_ms,

@@ -9,5 +9,6 @@ mod kv_concurrency;
 mod kv_keys;
 mod outbox;
 mod release;
+mod schedule;
 mod secrets;
 mod stores;

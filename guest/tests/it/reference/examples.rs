@@ -18,8 +18,13 @@ pub struct Example<'a> {
 }
 
 /// Calls that use a file of the app, and which of their strings names it.
-const USES: &[(&str, usize)] =
-    &[("app::request(", 1), ("app::invoke(", 0), ("template::render(", 0)];
+const USES: &[(&str, usize)] = &[
+    ("app::request(", 1),
+    ("app::invoke(", 0),
+    ("template::render(", 0),
+    // A comment's words: which trigger calls which file is in picloud.toml.
+    ("// Handled by ", 0),
+];
 
 impl Examples {
     pub fn read(folder: &Path) -> Self {

@@ -37,6 +37,11 @@ pub const CASES: &[Case] = &[
         r#"http::post("http://h/x", #{a: 1}); test::requests()"#,
         r#"[{"body":"{\"a\":1}","headers":{"content-type":"application/json"},"method":"POST","url":"http://h/x"}]"#,
     ),
+    (
+        "dead_letters() -> array",
+        "test::dead_letters()",
+        r#"[{"attempts":8,"event":"kv.set","fields":{"key":"k"},"handler":"h.rhai","message":"broken"}]"#,
+    ),
     ("secret(name, value)", r#"test::secret("KEY", "v"); "ok""#, "ok"),
 ];
 

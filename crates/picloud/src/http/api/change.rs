@@ -22,7 +22,7 @@ where
     let (node, app) = (Arc::clone(node), app.clone());
     // Whatever the answer is: a commit may have succeeded and yet not be
     // reported, and a second look at the database costs little.
-    to_the_end(change, move || node.directory.invalidate(&app)).await?.map_err(Problem::from)
+    to_the_end(change, move || node.changed(&app)).await?.map_err(Problem::from)
 }
 
 /// Runs `change`, then `after`, in a task of its own: a client that hangs up

@@ -8,14 +8,14 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
+use picloud_executor_core::OutsideChange;
 use picloud_executor_core::unit_of_work::{KvUnit, Quota};
 use picloud_shared::kv::{self, Collection, Key, Kv, Range};
-use picloud_shared::unit::Quotas;
-use picloud_shared::{App, Limits, StoreError};
+use picloud_shared::{App, Limits, Outcome, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{List, Path, Query, slug};
+use super::{List, Path, Query, outside, slug};
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -157,12 +157,18 @@ fn kv_unit(node: &Node, app: &App) -> KvUnit {
 /// Whether it is committed; not if others changed the same things meanwhile.
 async fn commit(node: &Node, app: &App, unit: &KvUnit) -> Result<bool, Problem> {
     let limits = Limits::default().with(&app.limits);
-    let quotas = Quotas { kv_bytes: limits.kv_bytes, file_bytes: limits.file_bytes };
-    let now_ms = node.clock.now_ms();
-    match node.stores.units.commit(app.id, unit.write_set().into(), quotas, now_ms).await {
-        Ok(_) => Ok(true),
-        Err(StoreError::Conflict) => Ok(false),
-        Err(error) => Err(error.into()),
+    let emitter = outside::emitter(node, &app.slug).await?;
+    let change = OutsideChange {
+        app: app.id,
+        limits: &limits,
+        emitter: &emitter,
+        kv: Some(unit),
+        sent: vec![],
+    };
+    match node.executor.commit_outside(change).await {
+        Ok(()) => Ok(true),
+        Err(Outcome::Conflict) => Ok(false),
+        Err(outcome) => Err(outside::problem(&outcome)),
     }
 }
 

@@ -26,7 +26,6 @@ on_both![
     two_apps_never_meet,
     a_chain_ends_at_its_depth,
     a_cause_has_a_thousand_events,
-    a_tick_is_fired_once,
     what_is_done_is_pruned_and_nothing_else,
     a_deleted_app_takes_its_events_along,
 ];
@@ -38,7 +37,7 @@ fn id(n: u8) -> [u8; 10] {
 }
 
 /// An event for one handler, due at once.
-fn emitted(n: u8) -> Emitted {
+pub(super) fn emitted(n: u8) -> Emitted {
     let at_ms = NOW + u64::from(n);
     Emitted {
         event: Event {
@@ -78,7 +77,7 @@ async fn emit(stores: &Stores, app: AppId, events: impl IntoIterator<Item = Emit
     commit(stores, app, WriteSet { events, ..WriteSet::default() }).await.unwrap();
 }
 
-async fn claim_from(
+pub(super) async fn claim_from(
     stores: &Stores,
     app: AppId,
     queue: &str,
@@ -165,7 +164,7 @@ async fn a_lease_that_was_taken_over_writes_nothing(stores: &Stores) {
     assert!(matches!(late, Err(StoreError::Superseded)), "{late:?}");
     assert_eq!(value(stores, app, "c", "late").await, None);
     assert_eq!(stores.outbox.list(app, None, 10).await.unwrap().len(), 1);
-    assert!(!stores.outbox.fail(app, first.lease, &broken(), Then::Bury).await.unwrap());
+    assert!(!stores.outbox.fail(app, first.lease, &broken(), Then::Bury, &[]).await.unwrap());
     // Both at the same time: one of them has it.
     let (a, b) = tokio::join!(
         commit(stores, app, writes("a", Some(first.lease))),
@@ -179,15 +178,18 @@ async fn a_failure_is_tried_again_and_buried(stores: &Stores) {
     emit(stores, app, [emitted(1)]).await;
     let first = claim(stores, app).await.unwrap();
     let retry = Then::Retry(NOW + 500);
-    assert!(stores.outbox.fail(app, first.lease, &broken(), retry).await.unwrap());
+    assert!(stores.outbox.fail(app, first.lease, &broken(), retry, &[]).await.unwrap());
     assert_eq!(claim(stores, app).await, None);
     let second = claim_from(stores, app, "", 1, NOW + 500).await.pop().unwrap();
     assert_eq!(second.attempts, 2);
     let hand_back = Then::HandBack(NOW + 600);
-    assert!(stores.outbox.fail(app, second.lease, &broken(), hand_back).await.unwrap());
+    assert!(stores.outbox.fail(app, second.lease, &broken(), hand_back, &[]).await.unwrap());
     let third = claim_from(stores, app, "", 1, NOW + 600).await.pop().unwrap();
     assert_eq!(third.attempts, 2, "what was handed back did not count");
-    assert!(stores.outbox.fail(app, third.lease, &broken(), Then::Bury).await.unwrap());
+    let told = [Emitted { deliveries: vec![], ..emitted(9) }];
+    assert!(stores.outbox.fail(app, third.lease, &broken(), Then::Bury, &told).await.unwrap());
+    assert!(!stores.outbox.fail(app, third.lease, &broken(), Then::Bury, &told).await.unwrap());
+    assert_eq!(stores.outbox.list(app, None, 9).await.unwrap()[0].event.id, told[0].event.id);
     let dead = stores.outbox.dead(app, None, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].0, emitted(1).event);
@@ -206,7 +208,7 @@ async fn a_dead_letter_is_replayed_with_other_fields(stores: &Stores) {
     assert!(!outbox.replay(app, first.delivery, None, NOW).await.unwrap(), "it is not dead");
     assert!(!outbox.discard(app, first.delivery).await.unwrap(), "it is not dead");
     for lease in [first, second, third] {
-        assert!(outbox.fail(app, lease, &broken(), Then::Bury).await.unwrap());
+        assert!(outbox.fail(app, lease, &broken(), Then::Bury, &[]).await.unwrap());
     }
     assert!(outbox.replay(app, first.delivery, Some("{\"n\":7}"), NOW).await.unwrap());
     let replayed = claim(stores, app).await.unwrap();
@@ -269,8 +271,8 @@ async fn two_apps_never_meet(stores: &Stores) {
     let outbox = &stores.outbox;
     let stolen = commit(stores, bob, writes("k", Some(of_alice.lease))).await;
     assert!(matches!(stolen, Err(StoreError::Superseded)), "{stolen:?}");
-    assert!(!outbox.fail(bob, of_alice.lease, &broken(), Then::Bury).await.unwrap());
-    assert!(outbox.fail(alice, of_alice.lease, &broken(), Then::Bury).await.unwrap());
+    assert!(!outbox.fail(bob, of_alice.lease, &broken(), Then::Bury, &[]).await.unwrap());
+    assert!(outbox.fail(alice, of_alice.lease, &broken(), Then::Bury, &[]).await.unwrap());
     assert!(outbox.dead(bob, None, 10).await.unwrap().is_empty());
     assert_eq!(outbox.replay_all(bob, NOW).await.unwrap(), 0);
     assert!(!outbox.replay(bob, of_alice.lease.delivery, None, NOW).await.unwrap());
@@ -318,27 +320,6 @@ async fn a_cause_has_a_thousand_events(stores: &Stores) {
     assert_eq!(waiting.len() as u64, MAX_PER_ROOT);
 }
 
-async fn a_tick_is_fired_once(stores: &Stores) {
-    let (alice, bob) = two_apps(stores).await;
-    let outbox = &stores.outbox;
-    let fire = async |app, tick, n| outbox.fire(app, "daily", tick, &emitted(n)).await.unwrap();
-    let (one, other) = tokio::join!(fire(alice, NOW, 1), fire(alice, NOW, 2));
-    assert!(one != other, "exactly one of two");
-    assert!(!fire(alice, NOW - 1, 3).await, "an earlier one than the last");
-    assert!(fire(bob, NOW, 1).await);
-    assert!(fire(alice, NOW + 1, 4).await);
-    outbox.pause(alice, "daily", true).await.unwrap();
-    assert!(!fire(alice, NOW + 2, 5).await);
-    let state = outbox.schedules(alice).await.unwrap().pop().unwrap();
-    assert_eq!((state.name.as_str(), state.is_paused), ("daily", true));
-    assert_eq!(state.last_fire_ms, Some(NOW + 1));
-    outbox.pause(alice, "daily", false).await.unwrap();
-    assert!(fire(alice, NOW + 3, 6).await);
-    assert_eq!(claim_from(stores, alice, "", 10, NOW).await.len(), 3);
-    outbox.pause(alice, "never-fired", true).await.unwrap();
-    assert_eq!(outbox.schedules(alice).await.unwrap().len(), 2);
-}
-
 async fn what_is_done_is_pruned_and_nothing_else(stores: &Stores) {
     let app = app(stores, "alice").await.id;
     emit(stores, app, [emitted(1), emitted(2), emitted(3), emitted(4)]).await;
@@ -347,7 +328,7 @@ async fn what_is_done_is_pruned_and_nothing_else(stores: &Stores) {
         let ack = Some(done.lease);
         commit(stores, app, WriteSet { ack, ..WriteSet::default() }).await.unwrap();
     }
-    stores.outbox.fail(app, claimed[2].lease, &broken(), Then::Bury).await.unwrap();
+    stores.outbox.fail(app, claimed[2].lease, &broken(), Then::Bury, &[]).await.unwrap();
     assert_eq!(stores.outbox.prune(NOW, 10).await.unwrap(), 0, "too young");
     assert_eq!(stores.outbox.prune(NOW + 1_000, 1).await.unwrap(), 1);
     assert_eq!(stores.outbox.prune(NOW + 1_000, 10).await.unwrap(), 1);
@@ -360,7 +341,6 @@ async fn a_deleted_app_takes_its_events_along(stores: &Stores) {
     let (alice, bob) = two_apps(stores).await;
     emit(stores, alice, [emitted(1)]).await;
     emit(stores, bob, [emitted(1)]).await;
-    stores.outbox.pause(alice, "daily", true).await.unwrap();
     let claimed = claim(stores, alice).await.unwrap();
     assert!(stores.apps.delete(alice).await.unwrap());
     let gone = commit(stores, alice, writes("k", Some(claimed.lease))).await;

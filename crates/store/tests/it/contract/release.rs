@@ -29,6 +29,7 @@ fn new(files: &[(&str, &[u8])]) -> NewRelease {
         created_at_ms: NOW,
         files: files.collect(),
         derived_from: None,
+        schedules: vec![],
     }
 }
 
@@ -135,7 +136,7 @@ async fn what_was_derived_from_a_replaced_release_is_a_conflict(stores: &Stores)
     assert_eq!(stores.releases.list(app, None, 9).await.unwrap().len(), 2);
 
     // After a rollback the old release is what others derive from again.
-    stores.releases.activate(app, ReleaseNumber(1)).await.unwrap();
+    stores.releases.activate(app, ReleaseNumber(1), &[]).await.unwrap();
     assert_eq!(stores.releases.create(app, &derived(1)).await.unwrap().number.0, 3);
 }
 
@@ -182,12 +183,12 @@ async fn activating_switches_between_releases_that_exist(stores: &Stores) {
     for _ in 0..2 {
         stores.releases.create(alice, &new(&[])).await.unwrap();
     }
-    assert!(stores.releases.activate(alice, ReleaseNumber(1)).await.unwrap());
+    assert!(stores.releases.activate(alice, ReleaseNumber(1), &[]).await.unwrap());
     assert_eq!(active(stores, "alice").await, Some(1));
     for missing in [0, 3, -1, i64::MAX] {
-        assert!(!stores.releases.activate(alice, ReleaseNumber(missing)).await.unwrap());
+        assert!(!stores.releases.activate(alice, ReleaseNumber(missing), &[]).await.unwrap());
     }
-    assert!(!stores.releases.activate(bob, ReleaseNumber(1)).await.unwrap(), "alice's");
+    assert!(!stores.releases.activate(bob, ReleaseNumber(1), &[]).await.unwrap(), "alice's");
     assert_eq!(active(stores, "alice").await, Some(1));
     assert_eq!(active(stores, "bob").await, None);
 }

@@ -1,0 +1,44 @@
+//! What the control plane changes of an app's data: the app's triggers see it
+//! like what its scripts change.
+
+use std::sync::Arc;
+
+use picloud_executor_core::ServiceEventEmitter;
+use picloud_shared::outbox::{Cause, EventId};
+use picloud_shared::{AppSlug, Outcome};
+
+use crate::http::problem::Problem;
+use crate::node::Node;
+
+/// Emits to the triggers of the app's active release; each emitter's events
+/// have a root of their own.
+pub(super) async fn emitter(node: &Node, app: &AppSlug) -> Result<ServiceEventEmitter, Problem> {
+    let triggers = match node.directory.active(app).await? {
+        Some(app) => Arc::clone(&app.triggers),
+        None => Arc::from([]),
+    };
+    let now_ms = node.clock.now_ms();
+    let root = EventId::new(now_ms, rand::random()).0;
+    Ok(ServiceEventEmitter::new(triggers, Cause::root(root), None, now_ms))
+}
+
+/// Why a change was not committed.
+pub(super) fn problem(outcome: &Outcome) -> Problem {
+    match outcome {
+        Outcome::ScriptError(error) if error.code.as_deref() == Some("quota_exceeded") => {
+            Problem::new(507, "quota_exceeded", error.message.clone())
+        }
+        Outcome::BudgetExceeded(budget) => {
+            let detail = format!("one change may not have so many {budget}");
+            Problem::new(413, "budget_exceeded", detail)
+        }
+        Outcome::Unavailable(cause) => {
+            tracing::error!(cause, "the database failed");
+            Problem::unavailable()
+        }
+        other => {
+            tracing::error!(%other, "a change from outside was not committed");
+            Problem::host_fault()
+        }
+    }
+}

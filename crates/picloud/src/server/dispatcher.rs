@@ -1,0 +1,391 @@
+//! Delivers events: claims what is due, runs it as requests are run, sleeps
+//! until the next moment at which something is due.
+//!
+//! Nothing polls. Whoever commits an event, deploys a release or replays a dead
+//! letter wakes it up; on PostgreSQL other nodes do so by a notification, which
+//! can be lost with its connection, so there it also looks from time to time.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use picloud_executor_core::{ServiceEvent, ServiceEventEmitter, Task, TaskDelivery};
+use picloud_orchestrator_core::dispatcher::{self, Capacity, Dispatcher, Ended};
+use picloud_orchestrator_core::{DirectoryError, RunnableApp};
+use picloud_shared::outbox::{Cause, Claimed, EventId, Lane, Then};
+use picloud_shared::schedule::{Due, Fire};
+use picloud_shared::{
+    AppId, Event, EventType, Handler, NamedEvent, Outcome, ScriptError, StoreError,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{self, JoinSet};
+
+use crate::node::Node;
+
+/// A lease is this much longer than its handler may run.
+const LEASE_MARGIN_MS: u64 = 30_000;
+/// Schedules that are looked at at a time.
+const SCHEDULES: u32 = 256;
+/// After a failure of the store.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long it sleeps at most where others may write what it is not told of.
+const POLL: Duration = Duration::from_secs(10);
+/// How long runs have to end once the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+/// A schedule whose app cannot be loaded is looked at again after this.
+const BROKEN_MS: u64 = 60_000;
+
+/// Asks to be told when nothing is due and nothing runs, and when something
+/// will be: Unix time in milliseconds.
+pub type Settler = oneshot::Sender<Option<u64>>;
+
+/// Delivers until the server is told to stop, then sees to it that what runs
+/// ends.
+pub(super) async fn run(node: Arc<Node>, settlers: mpsc::UnboundedReceiver<Settler>) {
+    let capacity = u32::try_from(node.max_concurrent_executions / 2).unwrap_or(u32::MAX).max(1);
+    let state = Dispatcher::new(capacity);
+    let mut edge = Edge {
+        node,
+        state,
+        runs: JoinSet::new(),
+        lanes: HashMap::new(),
+        settlers,
+        waiting: Vec::new(),
+    };
+    edge.run().await;
+}
+
+struct Edge {
+    node: Arc<Node>,
+    state: Dispatcher,
+    runs: JoinSet<()>,
+    /// The lane that each of them is of.
+    lanes: HashMap<task::Id, (AppId, String)>,
+    settlers: mpsc::UnboundedReceiver<Settler>,
+    waiting: Vec<Settler>,
+}
+
+impl Edge {
+    async fn run(&mut self) {
+        let node = Arc::clone(&self.node);
+        let mut stopping = node.stopping.subscribe();
+        loop {
+            while let Some(done) = self.runs.try_join_next_with_id() {
+                self.ended(done);
+            }
+            let sleep = match self.round().await {
+                Ok(Some(due_ms)) => {
+                    let ms = due_ms.saturating_sub(node.clock.now_ms());
+                    Some(Duration::from_millis(ms))
+                }
+                Ok(None) => None,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "events cannot be delivered now");
+                    Some(RETRY)
+                }
+            };
+            let sleep = match (node.stores.is_shared(), sleep) {
+                (true, sleep) => Some(sleep.map_or(POLL, |sleep| sleep.min(POLL))),
+                (false, sleep) => sleep,
+            };
+            let timer = async {
+                match sleep {
+                    Some(sleep) => tokio::time::sleep(sleep).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = node.deliver.notified() => {}
+                Some(done) = self.runs.join_next_with_id() => self.ended(done),
+                Some(settler) = self.settlers.recv() => self.waiting.push(settler),
+                () = timer => {}
+                _ = stopping.wait_for(|stopping| *stopping) => break,
+            }
+        }
+        self.drain().await;
+    }
+
+    fn ended(&mut self, done: Result<(task::Id, ()), task::JoinError>) {
+        let id = match done {
+            Ok((id, ())) => id,
+            Err(error) => {
+                // Its lease will run out.
+                tracing::error!(%error, "a delivery's run has panicked");
+                error.id()
+            }
+        };
+        if let Some((app, queue)) = self.lanes.remove(&id) {
+            self.state.ended(app, &queue);
+        }
+    }
+
+    /// Hands out all that there is room for. When the next thing is due that
+    /// it need not be woken up for.
+    async fn round(&mut self) -> Result<Option<u64>, StoreError> {
+        let next_tick = self.fire().await?;
+        loop {
+            let lanes = self.node.stores.outbox.lanes().await?;
+            let now_ms = self.node.clock.now_ms();
+            let next = lanes.iter().map(|lane| lane.due_at_ms).filter(|due| *due > now_ms).min();
+            let next = next.into_iter().chain(next_tick).min();
+            let due: Vec<Lane> = lanes.into_iter().filter(|l| l.due_at_ms <= now_ms).collect();
+            if due.is_empty() {
+                if self.state.under_way() == 0 {
+                    self.waiting.drain(..).for_each(|settler| _ = settler.send(next));
+                }
+                return Ok(next);
+            }
+            let (lanes, apps) = self.capacities(due).await?;
+            let claims = self.state.plan(&lanes, now_ms);
+            if claims.is_empty() {
+                // The end of a run will make room.
+                return Ok(next);
+            }
+            for (lane, _) in &lanes {
+                let lag_ms = now_ms.saturating_sub(lane.due_at_ms);
+                metrics::histogram!("picloud_delivery_lag_seconds")
+                    .record(Duration::from_millis(lag_ms));
+            }
+            let claimed = self.node.stores.outbox.claim(&claims, now_ms).await?;
+            for one in claimed {
+                self.state.started(one.app, &one.queue);
+                let lane = (one.app, one.queue.clone());
+                let (node, app) = (Arc::clone(&self.node), apps.get(&one.app).cloned().flatten());
+                let run = self.runs.spawn(async move { deliver(&node, app, one).await });
+                self.lanes.insert(run.id(), lane);
+            }
+        }
+    }
+
+    /// Each lane with what it may have under way, and each app with its active
+    /// release.
+    async fn capacities(
+        &self,
+        lanes: Vec<Lane>,
+    ) -> Result<(Vec<(Lane, Capacity)>, Apps), StoreError> {
+        let mut apps = Apps::new();
+        let mut with = Vec::with_capacity(lanes.len());
+        for lane in lanes {
+            let app = match apps.entry(lane.app) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(self.active(&lane).await?),
+            };
+            let capacity = capacity(app.as_ref(), &lane.queue);
+            with.push((lane, capacity));
+        }
+        Ok((with, apps))
+    }
+
+    /// The lane's app with its active release; `None` if it cannot be run.
+    async fn active(&self, lane: &Lane) -> Result<Option<Arc<RunnableApp>>, StoreError> {
+        match self.node.directory.active(&lane.slug).await {
+            Ok(app) => Ok(app.filter(|app| app.app.id == lane.app)),
+            Err(DirectoryError::Store(error)) => Err(error),
+            Err(error) => {
+                tracing::error!(%error, app = %lane.slug, "its events are not delivered");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Fires the schedules that are due. When the next one will be.
+    async fn fire(&self) -> Result<Option<u64>, StoreError> {
+        let Node { stores, clock, .. } = &*self.node;
+        loop {
+            let upcoming = stores.schedules.upcoming(SCHEDULES).await?;
+            let now_ms = clock.now_ms();
+            let next = upcoming.iter().map(|due| due.due_ms).find(|due_ms| *due_ms > now_ms);
+            let due: Vec<Due> = upcoming.into_iter().filter(|due| due.due_ms <= now_ms).collect();
+            if due.is_empty() {
+                return Ok(next);
+            }
+            let mut fires = Vec::with_capacity(due.len());
+            for due in due {
+                fires.push(self.firing(due, now_ms).await?);
+            }
+            let fired = stores.schedules.fire(&fires).await?;
+            metrics::counter!("picloud_schedule_ticks_total").increment(fired);
+        }
+    }
+
+    async fn firing(&self, due: Due, now_ms: u64) -> Result<Fire, StoreError> {
+        let Due { app, slug, name, due_ms } = due;
+        let left_out =
+            |name, next_ms| Fire { app, name, due_ms, next_ms: Some(next_ms), tick: None };
+        let runnable = match self.node.directory.active(&slug).await {
+            Ok(Some(runnable)) if runnable.app.id == app => runnable,
+            Ok(_) => return Ok(left_out(name, now_ms + BROKEN_MS)),
+            Err(DirectoryError::Store(error)) => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, app = %slug, schedule = name, "a tick was left out");
+                return Ok(left_out(name, now_ms + BROKEN_MS));
+            }
+        };
+        let schedules = &runnable.release.manifest.schedules;
+        let Some(schedule) = schedules.iter().find(|schedule| schedule.name == name) else {
+            // The release became active after the row was read.
+            return Ok(left_out(name, now_ms + BROKEN_MS));
+        };
+        let firing = schedule.cron.firing(due_ms, now_ms);
+        let tick = firing.tick_ms.and_then(|tick_ms| {
+            let root = Cause::root(EventId::new(now_ms, rand::random()).0);
+            let triggers = Arc::clone(&runnable.triggers);
+            let emitter = ServiceEventEmitter::new(triggers, root, None, now_ms);
+            let handler = &schedule.handler.handler;
+            let fired =
+                ServiceEvent::ScheduleFire { schedule: &name, scheduled_at: tick_ms, handler };
+            Some((tick_ms, emitter.emit(&fired)?))
+        });
+        Ok(Fire { app, name, due_ms, next_ms: firing.next_ms, tick })
+    }
+
+    /// Waits for what runs. What does not end in time is due again at once.
+    async fn drain(&mut self) {
+        let ended = async { while self.runs.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, ended).await.is_err() {
+            tracing::warn!(
+                runs = self.runs.len(),
+                "deliveries are given up; they will be run again"
+            );
+            self.runs.shutdown().await;
+        }
+    }
+}
+
+type Apps = HashMap<AppId, Option<Arc<RunnableApp>>>;
+
+fn capacity(app: Option<&Arc<RunnableApp>>, queue: &str) -> Capacity {
+    let Some(app) = app else {
+        return Capacity { app: 1, lane: 1, lease_ms: LEASE_MARGIN_MS };
+    };
+    let of_app = u32::try_from(app.limits.concurrency / 2).unwrap_or(u32::MAX).max(1);
+    let filters = [("queue", queue)];
+    let consumer = app.triggers.iter().find(|t| t.matches(EventType::QueueMessage, &filters));
+    let of_queue = consumer.and_then(|trigger| trigger.concurrency).unwrap_or(of_app);
+    let lane = if queue.is_empty() { of_app } else { of_queue };
+    Capacity { app: of_app, lane, lease_ms: app.limits.event_ms + LEASE_MARGIN_MS }
+}
+
+/// Runs a delivery, and sees to what becomes of it.
+async fn deliver(node: &Arc<Node>, app: Option<Arc<RunnableApp>>, claimed: Claimed) {
+    let (ended, error, outcome) = match task(node, app.as_deref(), &claimed) {
+        Ok(task) => execute(node, task).await,
+        Err(error) => (Ended::Impossible, error, "handler_not_found"),
+    };
+    metrics::counter!("picloud_deliveries_total", "outcome" => outcome).increment(1);
+    let now_ms = node.clock.now_ms();
+    let Claimed { attempts, max_attempts, .. } = claimed;
+    let then = dispatcher::after(ended, attempts, max_attempts, now_ms, rand::random());
+    let Some(then) = then else { return };
+    let mut events = Vec::new();
+    if then == Then::Bury {
+        tracing::info!(delivery = %claimed.lease.delivery, outcome, "a delivery is a dead letter");
+        // A handler of failures that fails must not call itself.
+        if claimed.event.on != EventType::ExecutionFailed
+            && let Some(app) = &app
+        {
+            let emitter = ServiceEventEmitter::new(
+                Arc::clone(&app.triggers),
+                cause_of_next(&claimed),
+                None,
+                now_ms,
+            );
+            events.extend(emitter.emit(&ServiceEvent::ExecutionFailed {
+                execution: None,
+                release: app.release.number,
+                handler: &claimed.handler,
+                cause: &cause(&claimed),
+                outcome,
+                message: &error.message,
+            }));
+        }
+    }
+    let lease = claimed.lease;
+    match node.stores.outbox.fail(claimed.app, lease, &error, then, &events).await {
+        Ok(_) => {}
+        // The lease will run out, and it is claimed again.
+        Err(source) => {
+            let source = &source as &dyn std::error::Error;
+            tracing::warn!(error = source, delivery = %lease.delivery, "it stays leased");
+        }
+    }
+}
+
+async fn execute(node: &Node, task: Task) -> (Ended, ScriptError, &'static str) {
+    let executed = match node.executor.execute(task).await {
+        Ok(executed) => executed,
+        Err(refused) => return (Ended::NotRun, ScriptError::new(refused.to_string()), "refused"),
+    };
+    let outcome = executed.outcome.code();
+    let ended = match executed.outcome {
+        Outcome::Ok(_) | Outcome::Superseded => Ended::Settled,
+        Outcome::Unavailable(_) => Ended::NotRun,
+        _ => Ended::Failed,
+    };
+    let mut error = executed.error.unwrap_or_else(|| ScriptError::new(""));
+    if error.code.is_none() && outcome != "script_error" {
+        error.code = Some(outcome.to_owned());
+    }
+    (ended, error, outcome)
+}
+
+/// The run of a delivery, or why there can be none.
+fn task(node: &Node, app: Option<&RunnableApp>, claimed: &Claimed) -> Result<Task, ScriptError> {
+    let Claimed { event, attempts, max_attempts, .. } = claimed;
+    if attempts > max_attempts {
+        let code = Some("interrupted".to_owned());
+        let message = "the server has stopped during each of its runs";
+        return Err(ScriptError { code, ..ScriptError::new(message) });
+    }
+    let missing = |what: &str| {
+        let code = Some("handler_not_found".to_owned());
+        let message =
+            format!("the active release has no {what}; deploy one that has, and replay this");
+        ScriptError { code, ..ScriptError::new(message) }
+    };
+    let app = app.ok_or_else(|| missing("handlers"))?;
+    let handler: Handler = claimed.handler.parse().map_err(|_| missing(&claimed.handler))?;
+    let program = app.release.program(&handler.script).ok_or_else(|| missing(&claimed.handler))?;
+    let (service, name) = event.on.parts();
+    let event =
+        NamedEvent { service: service.to_owned(), name: name.to_owned(), fields: fields(claimed) };
+    let origin = node.app_url(&app.app.slug);
+    Ok(Task {
+        app: app.app.id,
+        slug: app.app.slug.clone(),
+        release: app.release.number,
+        program: Arc::clone(program),
+        handler,
+        event: Event::Named(event),
+        limits: Arc::clone(&app.limits),
+        settings: Arc::clone(&app.release.settings),
+        egress: Arc::clone(&app.release.egress),
+        origin: origin.trim_end_matches('/').into(),
+        cause: cause(claimed),
+        triggers: Arc::clone(&app.triggers),
+        delivery: Some(TaskDelivery { lease: claimed.lease, cause: cause_of_next(claimed) }),
+    })
+}
+
+/// What the handler is told: the event's own fields, and which event and which
+/// attempt it is.
+fn fields(claimed: &Claimed) -> String {
+    let Claimed { event, attempts, .. } = claimed;
+    let (id, at) = (event.id, event.at_ms);
+    let own = event.fields.trim_start().trim_start_matches('{');
+    let comma = if own.trim_start().starts_with('}') { "" } else { "," };
+    format!("{{\"id\":\"{id}\",\"at\":{at},\"attempt\":{attempts}{comma}{own}")
+}
+
+/// As the execution's record has it: `kv.set 0198…`.
+fn cause(claimed: &Claimed) -> String {
+    format!("{} {}", claimed.event.on, claimed.event.id)
+}
+
+/// How what the handler does has come about.
+fn cause_of_next(claimed: &Claimed) -> Cause {
+    let Cause { root, depth, .. } = claimed.event.cause;
+    Cause { root, parent: Some(claimed.event.id), depth: depth + 1 }
+}
