@@ -5,16 +5,21 @@
 
 mod app_name;
 mod apps;
+mod dead_letters;
 mod deploy;
 mod dev;
+mod events;
 mod executions;
 mod folder;
 mod init;
 mod invoke;
+mod json_value;
 mod kv;
 mod logs;
 mod output;
+mod queues;
 mod releases;
+mod schedules;
 mod secrets;
 mod serve;
 mod test;
@@ -89,6 +94,11 @@ enum Command {
     Logs(logs::LogsArgs),
     Kv(kv::KvArgs),
     Secrets(secrets::SecretsArgs),
+    Events(events::EventsArgs),
+    Publish(events::PublishArgs),
+    Queues(queues::QueuesArgs),
+    DeadLetters(dead_letters::DeadLettersArgs),
+    Schedules(schedules::SchedulesArgs),
     Apps(apps::AppsArgs),
     Releases(releases::ReleasesArgs),
     Rollback(releases::RollbackArgs),
@@ -122,6 +132,11 @@ async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
         Command::Logs(args) => logs::run(args, &global).await,
         Command::Kv(args) => kv::run(args, &global).await,
         Command::Secrets(args) => secrets::run(args, &global).await,
+        Command::Events(args) => events::run(args, &global).await,
+        Command::Publish(args) => events::publish(args, &global).await,
+        Command::Queues(args) => queues::run(args, &global).await,
+        Command::DeadLetters(args) => dead_letters::run(args, &global).await,
+        Command::Schedules(args) => schedules::run(args, &global).await,
         Command::Apps(args) => apps::run(args, &global).await,
         Command::Releases(args) => releases::run(args, &global).await,
         Command::Rollback(args) => releases::rollback(args, &global).await,

@@ -3,6 +3,7 @@
 mod answer;
 mod diff;
 mod error;
+mod outbox;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use picloud_shared::{AppSlug, Execution, ExecutionId, Level, ReleaseNumber};
 use reqwest::{RequestBuilder, Response, Url, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 pub use answer::{
     App, Collection, Deployed, Entry, ExecutionDetail, Invoked, List, LogLine, Release,
@@ -22,6 +24,7 @@ pub use answer::{
 };
 pub use diff::{ConfigDiff, Diff, FileDiff, LimitDiff, ManifestDiff, SetDiff};
 pub use error::{Error, Issue, Problem};
+pub use outbox::{DeadLetter, Delivery, Event, EventDetail, Queue, Replayed, ScheduleInfo, Sent};
 
 /// How long the server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -90,6 +93,17 @@ pub struct Invoke {
     /// Instead of `body`, for what is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
+}
+
+/// A message for a queue.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Message {
+    pub payload: Value,
+    /// Seconds until it may be handled.
+    pub delay: u64,
+    /// While one with this key waits or is handled, another one is not sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl Client {
@@ -209,18 +223,7 @@ impl Client {
             .unlimited(Method::GET, &["apps", app.as_str(), "logs"])
             .query(filter)
             .query(&[("follow", "true")]);
-        let server = self.server.clone();
-        let body = self.send(request).await?.bytes_stream();
-        let lines = Lines { body, pending: Vec::new() };
-        Ok(stream::try_unfold(lines, move |mut lines| {
-            let server = server.clone();
-            async move {
-                let line = lines.next().await.map_err(|error| Error::transport(&server, error))?;
-                let Some(line) = line else { return Ok(None) };
-                let line = serde_json::from_slice(&line).map_err(Error::unexpected)?;
-                Ok(Some((line, lines)))
-            }
-        }))
+        self.stream(request).await
     }
 
     pub async fn collections(&self, app: &AppSlug) -> Result<List<Collection>, Error> {
@@ -247,7 +250,7 @@ impl Client {
         app: &AppSlug,
         collection: &str,
         key: &str,
-        value: &serde_json::Value,
+        value: &Value,
         ttl_s: Option<u64>,
     ) -> Result<(), Error> {
         let mut request =
@@ -285,6 +288,125 @@ impl Client {
 
     pub async fn invoke(&self, app: &AppSlug, invoke: &Invoke) -> Result<Invoked, Error> {
         self.read(self.request(Method::POST, &["apps", app.as_str(), "invoke"]).json(invoke)).await
+    }
+
+    /// The app's newest events, newest first.
+    pub async fn events(&self, app: &AppSlug, page: &Page) -> Result<List<Event>, Error> {
+        let request = self.request(Method::GET, &["apps", app.as_str(), "events"]);
+        self.read(request.query(page)).await
+    }
+
+    /// The newest events, oldest first, and then every new one as it comes.
+    pub async fn follow_events(
+        &self,
+        app: &AppSlug,
+        limit: u32,
+    ) -> Result<impl Stream<Item = Result<Event, Error>> + use<>, Error> {
+        let request = self
+            .unlimited(Method::GET, &["apps", app.as_str(), "events"])
+            .query(&[("limit", limit)])
+            .query(&[("follow", "true")]);
+        self.stream(request).await
+    }
+
+    /// An event with all that began with the same cause.
+    pub async fn event(&self, app: &AppSlug, id: &str) -> Result<EventDetail, Error> {
+        self.read(self.request(Method::GET, &["apps", app.as_str(), "events", id])).await
+    }
+
+    /// Publishes an event under a topic.
+    pub async fn publish(
+        &self,
+        app: &AppSlug,
+        topic: &str,
+        payload: &Value,
+    ) -> Result<Sent, Error> {
+        let request = self.request(Method::POST, &["apps", app.as_str(), "events"]);
+        self.read(request.json(&json!({ "topic": topic, "payload": payload }))).await
+    }
+
+    pub async fn queues(&self, app: &AppSlug) -> Result<List<Queue>, Error> {
+        self.read(self.request(Method::GET, &["apps", app.as_str(), "queues"])).await
+    }
+
+    /// Sends a message to a queue.
+    pub async fn send_message(
+        &self,
+        app: &AppSlug,
+        queue: &str,
+        message: &Message,
+    ) -> Result<Sent, Error> {
+        let request = self.request(Method::POST, &["apps", app.as_str(), "queues", queue]);
+        self.read(request.json(message)).await
+    }
+
+    /// The app's dead letters, newest first.
+    pub async fn dead_letters(
+        &self,
+        app: &AppSlug,
+        page: &Page,
+    ) -> Result<List<DeadLetter>, Error> {
+        let request = self.request(Method::GET, &["apps", app.as_str(), "dead-letters"]);
+        self.read(request.query(page)).await
+    }
+
+    pub async fn dead_letter(&self, app: &AppSlug, id: &str) -> Result<DeadLetter, Error> {
+        self.read(self.request(Method::GET, &["apps", app.as_str(), "dead-letters", id])).await
+    }
+
+    /// Has a dead letter delivered once more, with other fields if given.
+    pub async fn replay(
+        &self,
+        app: &AppSlug,
+        id: &str,
+        fields: Option<&Value>,
+    ) -> Result<(), Error> {
+        let path = ["apps", app.as_str(), "dead-letters", id, "replay"];
+        let mut request = self.request(Method::POST, &path);
+        if let Some(fields) = fields {
+            request = request.json(&json!({ "fields": fields }));
+        }
+        self.send(request).await.map(drop)
+    }
+
+    /// Has every dead letter delivered once more, and says how many there are.
+    pub async fn replay_all(&self, app: &AppSlug) -> Result<Replayed, Error> {
+        let path = ["apps", app.as_str(), "dead-letters", "replay"];
+        self.read(self.request(Method::POST, &path)).await
+    }
+
+    pub async fn drop_dead_letter(&self, app: &AppSlug, id: &str) -> Result<(), Error> {
+        let request = self.request(Method::DELETE, &["apps", app.as_str(), "dead-letters", id]);
+        self.send(request).await.map(drop)
+    }
+
+    pub async fn schedules(&self, app: &AppSlug) -> Result<List<ScheduleInfo>, Error> {
+        self.read(self.request(Method::GET, &["apps", app.as_str(), "schedules"])).await
+    }
+
+    /// `run`, `pause` or `resume`.
+    pub async fn schedule(&self, app: &AppSlug, name: &str, verb: &str) -> Result<(), Error> {
+        let path = ["apps", app.as_str(), "schedules", name, verb];
+        self.send(self.request(Method::POST, &path)).await.map(drop)
+    }
+
+    /// A body of JSON objects, one a line, as they come.
+    async fn stream<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<impl Stream<Item = Result<T, Error>> + use<T>, Error> {
+        let server = self.server.clone();
+        let body = self.send(request).await?.bytes_stream();
+        let lines = Lines { body, pending: Vec::new() };
+        Ok(stream::try_unfold(lines, move |mut lines| {
+            let server = server.clone();
+            async move {
+                let line = lines.next().await.map_err(|error| Error::transport(&server, error))?;
+                let Some(line) = line else { return Ok(None) };
+                let line = serde_json::from_slice(&line).map_err(Error::unexpected)?;
+                Ok(Some((line, lines)))
+            }
+        }))
     }
 
     /// Every page of a list.

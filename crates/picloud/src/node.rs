@@ -47,6 +47,8 @@ pub struct Node {
     pub dev: bool,
     /// Wakes up whoever delivers events and fires schedules.
     pub deliver: Arc<Notify>,
+    /// Changes whenever there may be new events.
+    pub outbox_changes: watch::Sender<()>,
     /// Asks for word when nothing is due and nothing runs.
     pub settlers: mpsc::UnboundedSender<Settler>,
     /// Invocations at one time, of the whole instance.

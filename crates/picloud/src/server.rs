@@ -173,6 +173,7 @@ impl Server {
             port: addr.port(),
             dev: config.dev,
             deliver,
+            outbox_changes: watch::Sender::new(()),
             settlers,
             max_concurrent_executions: config.max_concurrent_executions,
             stopping: watch::Sender::new(false),
@@ -182,13 +183,7 @@ impl Server {
         let front = Front::new(Arc::clone(&node));
         let connections = tokio::spawn(connections::serve(listener, front, stop));
         let dispatcher = tokio::spawn(dispatcher::run(Arc::clone(&node), settlers_of));
-        let background = vec![
-            tokio::spawn(housekeeping::run(Arc::clone(&node))),
-            tokio::spawn({
-                let node = Arc::clone(&node);
-                async move { node.stores.tell_of_outbox(&node.deliver).await }
-            }),
-        ];
+        let background = background(&node);
         Ok(Self {
             node,
             addr,
@@ -257,6 +252,15 @@ async fn stopped(mut stopping: watch::Receiver<bool>, grace: Duration) {
     // An error means that the node is gone, so nobody is to be served either.
     let _ = stopping.wait_for(|stopping| *stopping).await;
     tokio::time::sleep(grace).await;
+}
+
+/// What a server does beside answering and delivering.
+fn background(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
+    let told = Arc::clone(node);
+    vec![
+        tokio::spawn(housekeeping::run(Arc::clone(node))),
+        tokio::spawn(async move { told.stores.tell_of_outbox(&told.deliver).await }),
+    ]
 }
 
 async fn sandbox(config: &ServerConfig, data_dir: &Path) -> anyhow::Result<Host> {

@@ -1,14 +1,11 @@
 //! `picloud kv`: an app's entries.
 
-use std::io::Read as _;
-
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Global;
 use super::output::Usage;
 use super::text::{self, DIM, GOOD};
+use super::{Global, json_value};
 use crate::client::{Entry, Page};
 
 /// Read and change an app's KV entries
@@ -86,11 +83,11 @@ pub async fn run(args: KvArgs, global: &Global) -> anyhow::Result<()> {
         KvCommand::Get { collection, key } => {
             check(&collection, &key)?;
             let entry = client.entry(&app, &collection, &key).await?;
-            output.result(&entry, |entry| pretty(&entry.value))?;
+            output.result(&entry, |entry| json_value::pretty(&entry.value))?;
         }
         KvCommand::Set { collection, key, value, ttl } => {
             check(&collection, &key)?;
-            let value = parse_value(&value)?;
+            let value = json_value::parse("value", &value)?;
             client.set_entry(&app, &collection, &key, &value, ttl).await?;
             output.result(&json!({ "set": key }), |_| {
                 format!("{GOOD}set{GOOD:#} {}", text::line(&key))
@@ -142,27 +139,6 @@ fn check(collection: &str, key: &str) -> Result<(), Usage> {
     Ok(())
 }
 
-fn parse_value(text: &str) -> anyhow::Result<Value> {
-    if text == "-" {
-        let mut input = String::new();
-        std::io::stdin().read_to_string(&mut input).context("cannot read stdin")?;
-        return serde_json::from_str(&input).context("stdin is not JSON");
-    }
-    serde_json::from_str(text).map_err(|error| {
-        let quoted = Value::from(text).to_string().replace('\'', "'\\''");
-        let message = format!(
-            "the value is not JSON: {error}\n  a text needs quotes of its own, within those of the shell: '{quoted}'"
-        );
-        Usage(message).into()
-    })
-}
-
-fn pretty(value: &Value) -> String {
-    // Values are made of what JSON can say, so this does not fail.
-    let json = serde_json::to_string_pretty(value).unwrap_or_default();
-    text::harmless(&json).into_owned()
-}
-
 fn list(entries: &[Entry]) -> String {
     let row = |entry: &Entry| {
         let key = text::line(&entry.key);
@@ -177,14 +153,6 @@ fn list(entries: &[Entry]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_value_is_json_and_a_text_is_told_so() {
-        assert_eq!(parse_value("{\"a\": [1]}").unwrap(), json!({ "a": [1] }));
-        assert_eq!(parse_value("-1").unwrap(), json!(-1));
-        let error = parse_value("it's \"me\"").unwrap_err().to_string();
-        assert!(error.contains(r#"'"it'\''s \"me\""'"#), "{error}");
-    }
 
     #[test]
     fn names_are_checked_before_they_travel() {

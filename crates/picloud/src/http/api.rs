@@ -2,12 +2,16 @@
 
 mod apps;
 mod change;
+mod dead_letters;
+mod events;
 mod executions;
 mod invoke;
 mod kv;
 mod logs;
 mod outside;
+mod queues;
 mod releases;
+mod schedules;
 mod scripts;
 mod secrets;
 
@@ -39,6 +43,10 @@ pub(super) fn router(node: Arc<Node>) -> Router<Arc<Node>> {
         .merge(logs::router())
         .merge(kv::router())
         .merge(secrets::router())
+        .merge(events::router())
+        .merge(queues::router())
+        .merge(dead_letters::router())
+        .merge(schedules::router())
         .merge(invoke::router())
         .fallback(async || Problem::not_found("the API has no such path"))
         .method_not_allowed_fallback(async || {

@@ -97,7 +97,7 @@ impl Edge {
                 }
             };
             tokio::select! {
-                () = node.deliver.notified() => {}
+                () = node.deliver.notified() => node.outbox_changes.send_replace(()),
                 Some(done) = self.runs.join_next_with_id() => self.ended(done),
                 Some(settler) = self.settlers.recv() => self.waiting.push(settler),
                 () = timer => {}

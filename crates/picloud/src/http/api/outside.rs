@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use picloud_executor_core::ServiceEventEmitter;
-use picloud_shared::outbox::{Cause, EventId};
-use picloud_shared::{AppSlug, Outcome};
+use picloud_executor_core::{OutsideChange, ServiceEventEmitter};
+use picloud_shared::outbox::{Cause, Emitted, EventId};
+use picloud_shared::{App, AppSlug, Limits, Outcome};
 
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -20,6 +20,18 @@ pub(super) async fn emitter(node: &Node, app: &AppSlug) -> Result<ServiceEventEm
     let now_ms = node.clock.now_ms();
     let root = EventId::new(now_ms, rand::random()).0;
     Ok(ServiceEventEmitter::new(triggers, Cause::root(root), None, now_ms))
+}
+
+/// Commits what was sent.
+pub(super) async fn commit(
+    node: &Node,
+    app: &App,
+    emitter: &ServiceEventEmitter,
+    sent: Vec<Emitted>,
+) -> Result<(), Problem> {
+    let limits = Limits::default().with(&app.limits);
+    let change = OutsideChange { app: app.id, limits: &limits, emitter, kv: None, sent };
+    node.executor.commit_outside(change).await.map_err(|outcome| problem(&outcome))
 }
 
 /// Why a change was not committed.

@@ -1,0 +1,117 @@
+//! Dead letters: deliveries that have failed for good, to be looked at,
+//! replayed, or dropped.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use picloud_shared::outbox::{DeliveryId, Status};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{List, Page, Path, Query, slug};
+use crate::client::{DeadLetter, Replayed};
+use crate::http::body;
+use crate::http::problem::Problem;
+use crate::node::Node;
+
+/// Bytes of fields that replace an event's: a value, and what it was before.
+const MAX_FIELDS_BYTES: u64 = 256 * 1024;
+
+pub(super) fn router() -> Router<Arc<Node>> {
+    Router::new()
+        .route("/apps/{app}/dead-letters", get(list))
+        .route("/apps/{app}/dead-letters/replay", post(replay_all))
+        .route("/apps/{app}/dead-letters/{id}", get(show).delete(discard))
+        .route("/apps/{app}/dead-letters/{id}/replay", post(replay))
+}
+
+async fn list(
+    State(node): State<Arc<Node>>,
+    Path(app): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<List<DeadLetter, DeliveryId>>, Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let before = page.after::<DeliveryId>()?;
+    let mut dead = node.stores.outbox.dead(app.id, before, page.limit() + 1).await?;
+    let more = dead.len() > page.limit() as usize;
+    dead.truncate(page.limit() as usize);
+    let next = dead.last().filter(|_| more).map(|(_, delivery)| delivery.id);
+    Ok(Json(List { items: dead.into_iter().map(DeadLetter::from).collect(), next }))
+}
+
+async fn show(
+    State(node): State<Arc<Node>>,
+    Path((app, id)): Path<(String, String)>,
+) -> Result<Json<DeadLetter>, Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let id = parse(&id)?;
+    let found = node.stores.outbox.delivery(app.id, id).await?;
+    let dead = found.filter(|(_, delivery)| delivery.status == Status::Dead);
+    Ok(Json(dead.ok_or_else(|| not_found(&id.to_string()))?.into()))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Replay {
+    /// In place of the event's.
+    fields: Option<Map<String, Value>>,
+}
+
+/// Has it delivered once more, with all its attempts before it.
+async fn replay(
+    State(node): State<Arc<Node>>,
+    Path((app, id)): Path<(String, String)>,
+    request_body: Body,
+) -> Result<StatusCode, Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let id = parse(&id)?;
+    let json = body::read(request_body, MAX_FIELDS_BYTES).await?;
+    let invalid =
+        |error: serde_json::Error| Problem::bad_request("invalid_body", error.to_string());
+    let Replay { fields } = if json.is_empty() {
+        Replay::default()
+    } else {
+        serde_json::from_slice(&json).map_err(invalid)?
+    };
+    let fields = fields.as_ref().map(serde_json::to_string).transpose().map_err(invalid)?;
+    let now_ms = node.clock.now_ms();
+    if !node.stores.outbox.replay(app.id, id, fields.as_deref(), now_ms).await? {
+        return Err(not_found(&id.to_string()));
+    }
+    node.deliver.notify_one();
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn replay_all(
+    State(node): State<Arc<Node>>,
+    Path(app): Path<String>,
+) -> Result<(StatusCode, Json<Replayed>), Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let replayed = node.stores.outbox.replay_all(app.id, node.clock.now_ms()).await?;
+    node.deliver.notify_one();
+    Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
+}
+
+async fn discard(
+    State(node): State<Arc<Node>>,
+    Path((app, id)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let id = parse(&id)?;
+    if !node.stores.outbox.discard(app.id, id).await? {
+        return Err(not_found(&id.to_string()));
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn parse(id: &str) -> Result<DeliveryId, Problem> {
+    id.parse().map_err(|_| not_found(id))
+}
+
+fn not_found(id: &str) -> Problem {
+    Problem::not_found(format!("there is no dead letter {id}"))
+}

@@ -1,0 +1,213 @@
+//! Events: what happened, what it led to, and publishing from outside.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{StatusCode, header};
+use picloud_executor_core::unit_of_work::OutboxUnit;
+use picloud_shared::events::{self, Events as _};
+use picloud_shared::outbox::{EventId, MAX_PAYLOAD_BYTES};
+use picloud_shared::{App, AppId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+use super::{DEFAULT_PAGE, List, MAX_PAGE, Path, Query, outside, slug};
+use crate::client::{Event, EventDetail, Sent};
+use crate::http::body;
+use crate::http::problem::Problem;
+use crate::node::Node;
+
+/// Bytes of a request that sends something: the payload, and what is around it.
+const MAX_SEND_BYTES: u64 = MAX_PAYLOAD_BYTES as u64 + 16 * 1024;
+/// Ids of shown events that a client who follows is remembered by.
+const MAX_SHOWN: usize = 4_096;
+
+pub(super) fn router() -> Router<Arc<Node>> {
+    Router::new()
+        .route("/apps/{app}/events", get(list).post(publish))
+        .route("/apps/{app}/events/{id}", get(show))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventsQuery {
+    after: Option<String>,
+    limit: Option<u32>,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// The newest events, newest first; with `follow` the oldest of them first and
+/// then those to come, one JSON object a line, until the client goes away or
+/// the server stops.
+async fn list(
+    State(node): State<Arc<Node>>,
+    Path(app): Path<String>,
+    Query(query): Query<EventsQuery>,
+) -> Result<Response, Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(u32::from(!query.follow), MAX_PAGE);
+    if query.follow {
+        return Ok(follow(node, app.id, limit));
+    }
+    let page = super::Page { after: query.after, limit: query.limit };
+    let before = page.after::<EventId>()?;
+    let mut events = node.stores.outbox.list(app.id, before, limit + 1).await?;
+    let more = events.len() > limit as usize;
+    events.truncate(limit as usize);
+    let next = events.last().filter(|_| more).map(|recorded| recorded.event.id);
+    let items: Vec<_> = events.into_iter().map(Event::from).collect();
+    Ok(Json(List { items, next }).into_response())
+}
+
+fn follow(node: Arc<Node>, app: AppId, limit: u32) -> Response {
+    let tail = Tail {
+        changes: node.outbox_changes.subscribe(),
+        stopping: node.stopping.subscribe(),
+        node,
+        app,
+        limit,
+        shown: None,
+        pending: VecDeque::new(),
+    };
+    let body = Body::from_stream(stream::unfold(tail, Tail::next));
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+/// A client that follows.
+struct Tail {
+    node: Arc<Node>,
+    app: AppId,
+    /// Events to begin with.
+    limit: u32,
+    /// `None` before the first look.
+    shown: Option<BTreeSet<EventId>>,
+    pending: VecDeque<Bytes>,
+    changes: watch::Receiver<()>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Tail {
+    async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
+        loop {
+            if let Some(line) = self.pending.pop_front() {
+                return Some((Ok(line), self));
+            }
+            if self.shown.is_some() {
+                tokio::select! {
+                    changed = self.changes.changed() => changed.ok()?,
+                    _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+                }
+            }
+            self.look().await;
+        }
+    }
+
+    /// Takes in what has not been shown. An event that is committed late, with
+    /// an id before others', is among it.
+    async fn look(&mut self) {
+        let newest = match self.node.stores.outbox.list(self.app, None, MAX_PAGE).await {
+            Ok(newest) => newest,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "events cannot be followed now");
+                return;
+            }
+        };
+        let is_first = self.shown.is_none();
+        let shown = self.shown.get_or_insert_default();
+        let skipped = if is_first { newest.len().saturating_sub(self.limit as usize) } else { 0 };
+        for (index, recorded) in newest.into_iter().rev().enumerate() {
+            if shown.insert(recorded.event.id) && index >= skipped {
+                let mut line = serde_json::to_vec(&Event::from(recorded)).unwrap_or_default();
+                line.push(b'\n');
+                self.pending.push_back(line.into());
+            }
+        }
+        while shown.len() > MAX_SHOWN {
+            shown.pop_first();
+        }
+    }
+}
+
+async fn show(
+    State(node): State<Arc<Node>>,
+    Path((app, id)): Path<(String, String)>,
+) -> Result<Json<EventDetail>, Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let not_found = || Problem::not_found(format!("there is no event {id}, or no more"));
+    let id: EventId = id.parse().map_err(|_| not_found())?;
+    let found = node.stores.outbox.find(app.id, id).await?.ok_or_else(not_found)?;
+    let tree = node.stores.outbox.tree(app.id, found.event.cause.root).await?;
+    let tree = tree.into_iter().map(Event::from).collect();
+    Ok(Json(EventDetail { event: found.into(), tree }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Publish {
+    topic: String,
+    #[serde(default = "null")]
+    payload: Box<RawValue>,
+}
+
+fn null() -> Box<RawValue> {
+    RawValue::NULL.to_owned()
+}
+
+/// Publishes as `events::publish` does. Answers 202: handlers are called later.
+async fn publish(
+    State(node): State<Arc<Node>>,
+    Path(app): Path<String>,
+    request_body: Body,
+) -> Result<(StatusCode, Json<Sent>), Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let Publish { topic, payload } = read(request_body).await?;
+    send(&node, &app, async |unit| {
+        unit.publish(&topic, payload.get().to_owned()).await.map_err(|error| {
+            let (status, code) = match &error {
+                events::Error::InvalidTopic => (400, "invalid_topic"),
+                events::Error::InvalidValue(_) => (400, "invalid_value"),
+                events::Error::ValueTooLarge(_) => (413, "value_too_large"),
+                events::Error::BudgetExceeded(_) => (413, "budget_exceeded"),
+                events::Error::Unavailable(_) => return Problem::unavailable(),
+            };
+            Problem::new(status, code, error.to_string())
+        })
+    })
+    .await
+}
+
+/// The JSON of a request that sends something.
+pub(super) async fn read<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let json = body::read(body, MAX_SEND_BYTES).await?;
+    serde_json::from_slice(&json)
+        .map_err(|error| Problem::bad_request("invalid_body", error.to_string()))
+}
+
+/// Sends something as a script would, and commits it.
+pub(super) async fn send(
+    node: &Node,
+    app: &App,
+    send: impl AsyncFnOnce(&OutboxUnit) -> Result<(), Problem>,
+) -> Result<(StatusCode, Json<Sent>), Problem> {
+    let emitter = Arc::new(outside::emitter(node, &app.slug).await?);
+    let unit = OutboxUnit::new(Arc::clone(&emitter));
+    send(&unit).await?;
+    let sent = unit.events();
+    let first = sent.first();
+    let answer = Sent {
+        event: first.map(|emitted| emitted.event.id),
+        deliveries: first.map_or(0, |emitted| emitted.deliveries.len()),
+    };
+    outside::commit(node, app, &emitter, sent).await?;
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}

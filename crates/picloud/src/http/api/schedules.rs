@@ -1,0 +1,100 @@
+//! Schedules of the active release: when they run next, running one now,
+//! pausing.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use picloud_executor_core::ServiceEvent;
+use picloud_orchestrator_core::RunnableApp;
+use picloud_shared::App;
+use picloud_shared::schedule::Schedule;
+
+use super::{List, Path, outside, slug};
+use crate::client::ScheduleInfo;
+use crate::http::problem::Problem;
+use crate::node::Node;
+
+pub(super) fn router() -> Router<Arc<Node>> {
+    Router::new()
+        .route("/apps/{app}/schedules", get(list))
+        .route("/apps/{app}/schedules/{name}/run", post(run))
+        .route("/apps/{app}/schedules/{name}/pause", post(pause))
+        .route("/apps/{app}/schedules/{name}/resume", post(resume))
+}
+
+async fn list(
+    State(node): State<Arc<Node>>,
+    Path(app): Path<String>,
+) -> Result<Json<List<ScheduleInfo>>, Problem> {
+    let app = node.manager.app(&slug(&app)?).await?;
+    let Some(runnable) = node.directory.active(&app.slug).await? else {
+        return Ok(Json(List { items: Vec::new(), next: None }));
+    };
+    let states = node.stores.schedules.list(app.id).await?;
+    let now_ms = node.clock.now_ms();
+    let info = |schedule: &Schedule| {
+        let state = states.iter().find(|state| state.name == schedule.name);
+        ScheduleInfo::new(schedule, state, now_ms)
+    };
+    let items = runnable.release.manifest.schedules.iter().map(info).collect();
+    Ok(Json(List { items, next: None }))
+}
+
+/// Fires a tick now, whenever the next one is due, also of a paused schedule.
+async fn run(
+    State(node): State<Arc<Node>>,
+    Path((app, name)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let (app, runnable) = find(&node, &app).await?;
+    let schedule = schedule(&runnable, &name)?;
+    let emitter = outside::emitter(&node, &app.slug).await?;
+    let tick = emitter.emit(&ServiceEvent::ScheduleFire {
+        schedule: &name,
+        scheduled_at: node.clock.now_ms(),
+        handler: &schedule.handler.handler,
+    });
+    outside::commit(&node, &app, &emitter, tick.into_iter().collect()).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn pause(
+    State(node): State<Arc<Node>>,
+    Path((app, name)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let (app, runnable) = find(&node, &app).await?;
+    schedule(&runnable, &name)?;
+    node.stores.schedules.pause(app.id, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets it go on with its next tick; what it missed meanwhile is not made up
+/// for.
+async fn resume(
+    State(node): State<Arc<Node>>,
+    Path((app, name)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let (app, runnable) = find(&node, &app).await?;
+    let due_ms = schedule(&runnable, &name)?.cron.next_after(node.clock.now_ms());
+    node.stores.schedules.resume(app.id, &name, due_ms).await?;
+    node.deliver.notify_one();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn find(node: &Node, app: &str) -> Result<(App, Arc<RunnableApp>), Problem> {
+    let app = node.manager.app(&slug(app)?).await?;
+    let runnable = node.directory.active(&app.slug).await?;
+    let nothing = || Problem::not_found("nothing is deployed to this app");
+    Ok((app, runnable.ok_or_else(nothing)?))
+}
+
+fn schedule<'a>(app: &'a RunnableApp, name: &str) -> Result<&'a Schedule, Problem> {
+    let schedules = &app.release.manifest.schedules;
+    schedules.iter().find(|schedule| schedule.name == name).ok_or_else(|| {
+        let names: Vec<_> = schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+        let known = if names.is_empty() { "it has none".to_owned() } else { names.join(", ") };
+        Problem::not_found(format!("the active release has no schedule {name}: {known}"))
+    })
+}
