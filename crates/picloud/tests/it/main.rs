@@ -11,6 +11,8 @@ mod durability;
 #[cfg(test)]
 mod error_pages;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod guides;
