@@ -64,13 +64,18 @@ impl Dispatcher {
         self.total
     }
 
+    /// Deliveries of that lane under way.
+    #[must_use]
+    pub fn of_lane(&self, app: AppId, queue: &str) -> u32 {
+        self.lanes.get(&(app, queue.to_owned())).copied().unwrap_or(0)
+    }
+
     /// What to claim now: places go one by one to whichever lane that has
     /// something due has fewest under way, its app counted first.
     #[must_use]
     pub fn plan(&self, lanes: &[(Lane, Capacity)], now_ms: u64) -> Vec<Claim> {
         let mut apps: HashMap<AppId, u32> = HashMap::new();
         let mut limits = vec![0; lanes.len()];
-        let taken = |lane: &Lane| self.lanes.get(&(lane.app, lane.queue.clone())).copied();
         // Under way in the app, in the lane; which lane. An app's number may be
         // out of date; it is looked up when its turn comes.
         let mut waiting: BinaryHeap<Reverse<(u32, u32, usize)>> = lanes
@@ -80,7 +85,7 @@ impl Dispatcher {
             .map(|(index, (lane, _))| {
                 let of_app = self.apps.get(&lane.app).copied().unwrap_or(0);
                 apps.insert(lane.app, of_app);
-                Reverse((of_app, taken(lane).unwrap_or(0), index))
+                Reverse((of_app, self.of_lane(lane.app, &lane.queue), index))
             })
             .collect();
         let mut free = self.capacity.saturating_sub(self.total);

@@ -15,7 +15,7 @@
 #[path = "http/load.rs"]
 mod load;
 #[path = "http/process.rs"]
-#[expect(dead_code, reason = "shared with the benchmark of the SDK")]
+#[expect(dead_code, reason = "shared with other benchmarks")]
 mod process;
 
 use std::time::{Duration, Instant};

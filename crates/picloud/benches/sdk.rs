@@ -12,7 +12,7 @@
 )]
 
 #[path = "http/process.rs"]
-#[expect(dead_code, reason = "shared with the benchmark of HTTP")]
+#[expect(dead_code, reason = "shared with other benchmarks")]
 mod process;
 
 use std::time::{Duration, Instant};

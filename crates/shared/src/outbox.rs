@@ -177,6 +177,17 @@ pub enum Then {
     Bury,
 }
 
+/// A delivery whose run has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub app: AppId,
+    pub lease: Lease,
+    pub error: ScriptError,
+    pub then: Then,
+    /// What that makes known, written with it.
+    pub events: Vec<Emitted>,
+}
+
 /// How a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -237,17 +248,9 @@ pub trait OutboxStore: Send + Sync {
     /// leased twice at one time, whoever asks.
     async fn claim(&self, claims: &[Claim], now_ms: u64) -> Result<Vec<Claimed>, StoreError>;
 
-    /// Puts off or buries a delivery that was claimed, and says whether the
-    /// lease still held; if not, nothing is changed. `events` are written with
-    /// it.
-    async fn fail(
-        &self,
-        app: AppId,
-        lease: Lease,
-        error: &ScriptError,
-        then: Then,
-        events: &[Emitted],
-    ) -> Result<bool, StoreError>;
+    /// Puts off or buries deliveries that were claimed, and says how many of
+    /// the leases still held; of the others nothing is changed.
+    async fn fail(&self, failures: &[Failure]) -> Result<u64, StoreError>;
 
     /// Events of an app with their deliveries, newest first, from the first
     /// below `before`.

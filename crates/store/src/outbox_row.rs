@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use picloud_shared::outbox::{
     Cause, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Lease, MAX_DEPTH, MAX_PER_ROOT,
-    QueueState, Recorded, Status,
+    QueueState, Recorded, Status, Then,
 };
 use picloud_shared::schedule::{Due, Planned, ScheduleState};
 use picloud_shared::{AppId, ExecutionId, ScriptError, StoreError};
@@ -187,6 +187,15 @@ pub(crate) fn too_many() -> ScriptError {
         "what began with one cause has led to {MAX_PER_ROOT} events; do triggers multiply them?"
     );
     ScriptError { code, ..ScriptError::new(message) }
+}
+
+/// The status, the due time, and how many attempts are taken back.
+pub(crate) fn put_off(then: Then) -> (i64, Option<i64>, i64) {
+    match then {
+        Then::Retry(at) => (0, Some(signed(at)), 0),
+        Then::HandBack(at) => (0, Some(signed(at)), 1),
+        Then::Bury => (3, None, 0),
+    }
 }
 
 pub(crate) fn hex(id: Uuid) -> String {

@@ -120,6 +120,11 @@ impl Server {
         Ok(answer.bytes().await?)
     }
 
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.port);
+        Ok(self.client.get(url).header("host", "localhost").send().await?.text().await?)
+    }
+
     /// Resident memory.
     pub fn rss_mb(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

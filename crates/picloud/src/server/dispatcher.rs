@@ -5,18 +5,18 @@
 //! letter wakes it up; on PostgreSQL other nodes do so by a notification, which
 //! can be lost with its connection, so there it also looks from time to time.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use picloud_executor_core::{ServiceEvent, ServiceEventEmitter, Task, TaskDelivery};
 use picloud_orchestrator_core::dispatcher::{self, Capacity, Dispatcher, Ended};
 use picloud_orchestrator_core::{DirectoryError, RunnableApp};
-use picloud_shared::outbox::{Cause, Claimed, EventId, Lane, Then};
+use picloud_shared::outbox::{Cause, Claim, Claimed, EventId, Failure, Lane, Then};
 use picloud_shared::schedule::{Due, Fire};
 use picloud_shared::{
-    AppId, Event, EventType, Handler, NamedEvent, Outcome, ScriptError, StoreError,
+    AppId, AppSlug, Event, EventType, Handler, NamedEvent, Outcome, ScriptError, StoreError,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinSet};
@@ -33,6 +33,15 @@ const RETRY: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_secs(10);
 /// How long runs have to end once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
+/// Deliveries that are claimed at one time, of all apps.
+const IN_HAND: u32 = 256;
+/// Of these, one lane's: more than run, so that one claim does for many runs.
+const AHEAD: u32 = 64;
+/// A lane that has no more of them left claims again.
+const LOW: u32 = 32;
+/// What is claimed begins within this time, or is handed back: its lease is to
+/// outlast its run.
+const START_MS: u64 = LEASE_MARGIN_MS / 2;
 /// A schedule whose app cannot be loaded is looked at again after this.
 const BROKEN_MS: u64 = 60_000;
 
@@ -44,26 +53,51 @@ pub type Settler = oneshot::Sender<Option<u64>>;
 /// ends.
 pub(super) async fn run(node: Arc<Node>, settlers: mpsc::UnboundedReceiver<Settler>) {
     let capacity = u32::try_from(node.max_concurrent_executions / 2).unwrap_or(u32::MAX).max(1);
-    let state = Dispatcher::new(capacity);
     let mut edge = Edge {
         node,
-        state,
+        in_hand: Dispatcher::new(IN_HAND),
+        running: Dispatcher::new(capacity),
+        ready: BTreeMap::new(),
         runs: JoinSet::new(),
         lanes: HashMap::new(),
+        failures: Vec::new(),
+        look: true,
+        wanting: Vec::new(),
+        next_ms: None,
         settlers,
         waiting: Vec::new(),
     };
     edge.run().await;
 }
 
+/// An app, and one of its queues.
+type LaneId = (AppId, String);
+
 struct Edge {
     node: Arc<Node>,
-    state: Dispatcher,
-    runs: JoinSet<()>,
-    /// The lane that each of them is of.
-    lanes: HashMap<task::Id, (AppId, String)>,
+    /// What is claimed: ready or running.
+    in_hand: Dispatcher,
+    running: Dispatcher,
+    ready: BTreeMap<LaneId, Ready>,
+    runs: JoinSet<Option<Failure>>,
+    /// The lane that each run is of.
+    lanes: HashMap<task::Id, LaneId>,
+    /// What is to be written of runs that have ended, all at once.
+    failures: Vec<Failure>,
+    /// Whether there may be something new in the store.
+    look: bool,
+    /// Lanes that had more to claim than there was room for.
+    wanting: Vec<LaneId>,
+    /// When the next thing is due that is not yet: Unix time in milliseconds.
+    next_ms: Option<u64>,
     settlers: mpsc::UnboundedReceiver<Settler>,
     waiting: Vec<Settler>,
+}
+
+/// Deliveries of one lane that are claimed and wait for a place to run in.
+struct Ready {
+    slug: AppSlug,
+    deliveries: VecDeque<(Claimed, u64)>,
 }
 
 impl Edge {
@@ -75,14 +109,13 @@ impl Edge {
                 self.ended(done);
             }
             let sleep = match self.round().await {
-                Ok(Some(due_ms)) => {
-                    let ms = due_ms.saturating_sub(node.clock.now_ms());
-                    Some(Duration::from_millis(ms))
-                }
-                Ok(None) => None,
+                Ok(()) => self.next_ms.map(|due_ms| {
+                    Duration::from_millis(due_ms.saturating_sub(node.clock.now_ms()))
+                }),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "events cannot be delivered now");
+                    self.look = true;
                     Some(RETRY)
                 }
             };
@@ -97,19 +130,28 @@ impl Edge {
                 }
             };
             tokio::select! {
-                () = node.deliver.notified() => node.outbox_changes.send_replace(()),
+                () = node.deliver.notified() => {
+                    self.look = true;
+                    node.outbox_changes.send_replace(());
+                }
                 Some(done) = self.runs.join_next_with_id() => self.ended(done),
-                Some(settler) = self.settlers.recv() => self.waiting.push(settler),
-                () = timer => {}
+                Some(settler) = self.settlers.recv() => {
+                    self.look = true;
+                    self.waiting.push(settler);
+                }
+                () = timer => self.look = true,
                 _ = stopping.wait_for(|stopping| *stopping) => break,
             }
         }
         self.drain().await;
     }
 
-    fn ended(&mut self, done: Result<(task::Id, ()), task::JoinError>) {
+    fn ended(&mut self, done: Result<(task::Id, Option<Failure>), task::JoinError>) {
         let id = match done {
-            Ok((id, ())) => id,
+            Ok((id, failure)) => {
+                self.failures.extend(failure);
+                id
+            }
             Err(error) => {
                 // Its lease will run out.
                 tracing::error!(%error, "a delivery's run has panicked");
@@ -117,74 +159,141 @@ impl Edge {
             }
         };
         if let Some((app, queue)) = self.lanes.remove(&id) {
-            self.state.ended(app, &queue);
+            self.running.ended(app, &queue);
+            self.in_hand.ended(app, &queue);
         }
     }
 
-    /// Hands out all that there is room for. When the next thing is due that
-    /// it need not be woken up for.
-    async fn round(&mut self) -> Result<Option<u64>, StoreError> {
+    /// Writes what has failed, claims what is due, starts what there is room
+    /// for.
+    async fn round(&mut self) -> Result<(), StoreError> {
+        if !self.failures.is_empty() {
+            let failures = std::mem::take(&mut self.failures);
+            if let Err(error) = self.node.stores.outbox.fail(&failures).await {
+                // Their leases will run out, and they are claimed again.
+                tracing::warn!(count = failures.len(), "deliveries that have failed stay leased");
+                return Err(error);
+            }
+            // They may be due again soon.
+            self.look = true;
+        }
+        let runs_low =
+            self.wanting.iter().any(|(app, queue)| self.in_hand.of_lane(*app, queue) <= LOW);
+        if self.look || runs_low {
+            self.look().await?;
+        }
+        self.start().await?;
+        if self.in_hand.under_way() == 0 && self.failures.is_empty() && !self.look {
+            self.waiting.drain(..).for_each(|settler| _ = settler.send(self.next_ms));
+        }
+        Ok(())
+    }
+
+    /// Fires schedules and claims deliveries that are due.
+    async fn look(&mut self) -> Result<(), StoreError> {
         let next_tick = self.fire().await?;
-        loop {
-            let lanes = self.node.stores.outbox.lanes().await?;
-            let now_ms = self.node.clock.now_ms();
-            let next = lanes.iter().map(|lane| lane.due_at_ms).filter(|due| *due > now_ms).min();
-            let next = next.into_iter().chain(next_tick).min();
-            let due: Vec<Lane> = lanes.into_iter().filter(|l| l.due_at_ms <= now_ms).collect();
-            if due.is_empty() {
-                if self.state.under_way() == 0 {
-                    self.waiting.drain(..).for_each(|settler| _ = settler.send(next));
-                }
-                return Ok(next);
-            }
-            let (lanes, apps) = self.capacities(due).await?;
-            let claims = self.state.plan(&lanes, now_ms);
-            if claims.is_empty() {
-                // The end of a run will make room.
-                return Ok(next);
-            }
-            for (lane, _) in &lanes {
-                let lag_ms = now_ms.saturating_sub(lane.due_at_ms);
-                metrics::histogram!("picloud_delivery_lag_seconds")
-                    .record(Duration::from_millis(lag_ms));
-            }
-            let claimed = self.node.stores.outbox.claim(&claims, now_ms).await?;
-            for one in claimed {
-                self.state.started(one.app, &one.queue);
-                let lane = (one.app, one.queue.clone());
-                let (node, app) = (Arc::clone(&self.node), apps.get(&one.app).cloned().flatten());
-                let run = self.runs.spawn(async move { deliver(&node, app, one).await });
-                self.lanes.insert(run.id(), lane);
+        // Whoever commits something from here on says so.
+        self.look = false;
+        self.wanting.clear();
+        let lanes = self.node.stores.outbox.lanes().await?;
+        let now_ms = self.node.clock.now_ms();
+        let next = lanes.iter().map(|lane| lane.due_at_ms).filter(|due| *due > now_ms).min();
+        self.next_ms = next.into_iter().chain(next_tick).min();
+        let due: Vec<Lane> = lanes.into_iter().filter(|lane| lane.due_at_ms <= now_ms).collect();
+        let mut wanted = Vec::with_capacity(due.len());
+        for lane in due {
+            let app = self.active(&lane.slug, lane.app).await?;
+            let Capacity { lane: runs, lease_ms, .. } = capacity(app.as_ref(), &lane.queue);
+            // Where others could do it, too, nobody takes more than is soon done.
+            let ahead = if self.node.stores.is_shared() { 2 * runs } else { AHEAD };
+            if self.in_hand.of_lane(lane.app, &lane.queue) > LOW.min(ahead) {
+                self.wanting.push((lane.app, lane.queue));
+            } else {
+                wanted.push((lane, Capacity { app: 2 * AHEAD, lane: ahead, lease_ms }));
             }
         }
+        let claims = self.in_hand.plan(&wanted, now_ms);
+        let claimed = self.node.stores.outbox.claim(&claims, now_ms).await?;
+        let mut left: HashMap<LaneId, u32> = HashMap::new();
+        for claim in claims {
+            left.insert((claim.app, claim.queue), claim.limit);
+        }
+        for (lane, _) in &wanted {
+            let lag_ms = now_ms.saturating_sub(lane.due_at_ms);
+            metrics::histogram!("picloud_delivery_lag_seconds")
+                .record(Duration::from_millis(lag_ms));
+        }
+        let slugs: HashMap<AppId, &AppSlug> =
+            wanted.iter().map(|(lane, _)| (lane.app, &lane.slug)).collect();
+        for one in claimed {
+            let Some(slug) = slugs.get(&one.app) else { continue };
+            let id = (one.app, one.queue.clone());
+            left.entry(id.clone()).and_modify(|left| *left = left.saturating_sub(1));
+            self.in_hand.started(one.app, &one.queue);
+            let empty = || Ready { slug: (*slug).clone(), deliveries: VecDeque::new() };
+            let ready = self.ready.entry(id).or_insert_with(empty);
+            ready.deliveries.push_back((one, now_ms + START_MS));
+        }
+        // Those that got all they could have may have more.
+        for (lane, _) in wanted {
+            let id = (lane.app, lane.queue);
+            if left.get(&id).is_none_or(|left| *left == 0) {
+                self.wanting.push(id);
+            }
+        }
+        Ok(())
     }
 
-    /// Each lane with what it may have under way, and each app with its active
-    /// release.
-    async fn capacities(
-        &self,
-        lanes: Vec<Lane>,
-    ) -> Result<(Vec<(Lane, Capacity)>, Apps), StoreError> {
-        let mut apps = Apps::new();
-        let mut with = Vec::with_capacity(lanes.len());
-        for lane in lanes {
-            let app = match apps.entry(lane.app) {
+    /// Runs what is claimed, as far as there is room.
+    async fn start(&mut self) -> Result<(), StoreError> {
+        let now_ms = self.node.clock.now_ms();
+        let mut lanes = Vec::with_capacity(self.ready.len());
+        let mut apps: HashMap<AppId, Option<Arc<RunnableApp>>> = HashMap::new();
+        for ((app, queue), ready) in &self.ready {
+            let active = match apps.entry(*app) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => place.insert(self.active(&lane).await?),
+                Entry::Vacant(place) => place.insert(self.active(&ready.slug, *app).await?),
             };
-            let capacity = capacity(app.as_ref(), &lane.queue);
-            with.push((lane, capacity));
+            let capacity = capacity(active.as_ref(), queue);
+            let (slug, queue) = (ready.slug.clone(), queue.clone());
+            lanes.push((Lane { app: *app, slug, queue, due_at_ms: 0 }, capacity));
         }
-        Ok((with, apps))
+        for Claim { app, queue, limit, .. } in self.running.plan(&lanes, now_ms) {
+            let id = (app, queue);
+            for _ in 0..limit {
+                let Some(ready) = self.ready.get_mut(&id) else { break };
+                let Some((claimed, start_by_ms)) = ready.deliveries.pop_front() else {
+                    self.ready.remove(&id);
+                    break;
+                };
+                if now_ms > start_by_ms {
+                    // What is left of its lease might not be enough.
+                    self.in_hand.ended(id.0, &id.1);
+                    self.failures.push(handed_back(&claimed, now_ms));
+                    continue;
+                }
+                self.running.started(id.0, &id.1);
+                let node = Arc::clone(&self.node);
+                let active = apps.get(&id.0).cloned().flatten();
+                let run = self.runs.spawn(async move { deliver(&node, active, claimed).await });
+                self.lanes.insert(run.id(), id.clone());
+            }
+        }
+        self.ready.retain(|_, ready| !ready.deliveries.is_empty());
+        Ok(())
     }
 
-    /// The lane's app with its active release; `None` if it cannot be run.
-    async fn active(&self, lane: &Lane) -> Result<Option<Arc<RunnableApp>>, StoreError> {
-        match self.node.directory.active(&lane.slug).await {
-            Ok(app) => Ok(app.filter(|app| app.app.id == lane.app)),
+    /// The app with its active release; `None` if it cannot be run.
+    async fn active(
+        &self,
+        slug: &AppSlug,
+        id: AppId,
+    ) -> Result<Option<Arc<RunnableApp>>, StoreError> {
+        match self.node.directory.active(slug).await {
+            Ok(app) => Ok(app.filter(|app| app.app.id == id)),
             Err(DirectoryError::Store(error)) => Err(error),
             Err(error) => {
-                tracing::error!(%error, app = %lane.slug, "its events are not delivered");
+                tracing::error!(%error, app = %slug, "its events cannot be handled");
                 Ok(None)
             }
         }
@@ -241,9 +350,19 @@ impl Edge {
         Ok(Fire { app, name, due_ms, next_ms: firing.next_ms, tick })
     }
 
-    /// Waits for what runs. What does not end in time is due again at once.
+    /// Waits for what runs. What is claimed and does not run is handed back,
+    /// and so is what does not end in time.
     async fn drain(&mut self) {
-        let ended = async { while self.runs.join_next().await.is_some() {} };
+        let now_ms = self.node.clock.now_ms();
+        for (_, ready) in std::mem::take(&mut self.ready) {
+            let handed_back = ready.deliveries.iter().map(|(one, _)| handed_back(one, now_ms));
+            self.failures.extend(handed_back);
+        }
+        let ended = async {
+            while let Some(done) = self.runs.join_next().await {
+                self.failures.extend(done.ok().flatten());
+            }
+        };
         if tokio::time::timeout(DRAIN, ended).await.is_err() {
             tracing::warn!(
                 runs = self.runs.len(),
@@ -251,10 +370,22 @@ impl Edge {
             );
             self.runs.shutdown().await;
         }
+        if let Err(error) = self.node.stores.outbox.fail(&self.failures).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "deliveries stay leased until their time is over");
+        }
     }
 }
 
-type Apps = HashMap<AppId, Option<Arc<RunnableApp>>>;
+fn handed_back(claimed: &Claimed, now_ms: u64) -> Failure {
+    Failure {
+        app: claimed.app,
+        lease: claimed.lease,
+        error: ScriptError::new("it was claimed and not begun in time"),
+        then: Then::HandBack(now_ms),
+        events: Vec::new(),
+    }
+}
 
 fn capacity(app: Option<&Arc<RunnableApp>>, queue: &str) -> Capacity {
     let Some(app) = app else {
@@ -268,8 +399,12 @@ fn capacity(app: Option<&Arc<RunnableApp>>, queue: &str) -> Capacity {
     Capacity { app: of_app, lane, lease_ms: app.limits.event_ms + LEASE_MARGIN_MS }
 }
 
-/// Runs a delivery, and sees to what becomes of it.
-async fn deliver(node: &Arc<Node>, app: Option<Arc<RunnableApp>>, claimed: Claimed) {
+/// Runs a delivery, and says what is to become of it if it has failed.
+async fn deliver(
+    node: &Arc<Node>,
+    app: Option<Arc<RunnableApp>>,
+    claimed: Claimed,
+) -> Option<Failure> {
     let (ended, error, outcome) = match task(node, app.as_deref(), &claimed) {
         Ok(task) => execute(node, task).await,
         Err(error) => (Ended::Impossible, error, "handler_not_found"),
@@ -278,7 +413,7 @@ async fn deliver(node: &Arc<Node>, app: Option<Arc<RunnableApp>>, claimed: Claim
     let now_ms = node.clock.now_ms();
     let Claimed { attempts, max_attempts, .. } = claimed;
     let then = dispatcher::after(ended, attempts, max_attempts, now_ms, rand::random());
-    let Some(then) = then else { return };
+    let then = then?;
     let mut events = Vec::new();
     if then == Then::Bury {
         tracing::info!(delivery = %claimed.lease.delivery, outcome, "a delivery is a dead letter");
@@ -302,15 +437,7 @@ async fn deliver(node: &Arc<Node>, app: Option<Arc<RunnableApp>>, claimed: Claim
             }));
         }
     }
-    let lease = claimed.lease;
-    match node.stores.outbox.fail(claimed.app, lease, &error, then, &events).await {
-        Ok(_) => {}
-        // The lease will run out, and it is claimed again.
-        Err(source) => {
-            let source = &source as &dyn std::error::Error;
-            tracing::warn!(error = source, delivery = %lease.delivery, "it stays leased");
-        }
-    }
+    Some(Failure { app: claimed.app, lease: claimed.lease, error, then, events })
 }
 
 async fn execute(node: &Node, task: Task) -> (Ended, ScriptError, &'static str) {

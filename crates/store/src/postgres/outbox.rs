@@ -2,16 +2,17 @@
 
 use async_trait::async_trait;
 use picloud_shared::outbox::{
-    Claim, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Lane, Lease, MAX_PER_ROOT,
-    OutboxStore, QueueState, Recorded, Then,
+    Claim, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Failure, Lane, MAX_PER_ROOT,
+    OutboxStore, QueueState, Recorded,
 };
-use picloud_shared::{AppId, ScriptError, StoreError};
+use picloud_shared::{AppId, StoreError};
 use uuid::Uuid;
 
 use super::PostgresDatabase;
 use crate::convert::{corrupt, failed, signed, to_json, unsigned};
 use crate::outbox_row::{
-    DeliveryRow, EventRow, NewDelivery, NewEvent, claimed, recorded, stopped, too_many, with_events,
+    DeliveryRow, EventRow, NewDelivery, NewEvent, claimed, put_off, recorded, stopped, too_many,
+    with_events,
 };
 
 pub(crate) struct PostgresOutboxStore(pub(crate) PostgresDatabase);
@@ -138,46 +139,41 @@ impl OutboxStore for PostgresOutboxStore {
         Ok(all)
     }
 
-    async fn fail(
-        &self,
-        app: AppId,
-        lease: Lease,
-        error: &ScriptError,
-        then: Then,
-        events: &[Emitted],
-    ) -> Result<bool, StoreError> {
-        let (status, due_at_ms, refund) = match then {
-            Then::Retry(at) => (0, Some(signed(at)), 0),
-            Then::HandBack(at) => (0, Some(signed(at)), 1),
-            Then::Bury => (3, None, 0),
-        };
-        let outbox = Outbox::of(events)?;
-        let done = sqlx::query(
-            "WITH held AS (
-                UPDATE deliveries
-                SET status = $4, due_at_ms = $5, attempts = attempts - $6, error = $7
-                WHERE app_id = $1 AND id = $2 AND token = $3 AND status = 1
-                RETURNING 1
-             )
-             SELECT CASE WHEN $8::jsonb IS NOT NULL
-                THEN outbox_write($1, $8::jsonb, $9::jsonb, $10, $11) END
-             FROM held",
-        )
-        .bind(app.0)
-        .bind(lease.delivery.0)
-        .bind(lease.token)
-        .bind(status)
-        .bind(due_at_ms)
-        .bind(refund)
-        .bind(to_json(error)?)
-        .bind(&outbox.events)
-        .bind(&outbox.deliveries)
-        .bind(signed(MAX_PER_ROOT))
-        .bind(&outbox.too_many)
-        .execute(&self.0.pool)
-        .await
-        .map_err(failed)?;
-        Ok(done.rows_affected() > 0)
+    async fn fail(&self, failures: &[Failure]) -> Result<u64, StoreError> {
+        let mut transaction = self.0.pool.begin().await.map_err(failed)?;
+        let mut held = 0;
+        for Failure { app, lease, error, then, events } in failures {
+            let (status, due_at_ms, refund) = put_off(*then);
+            let outbox = Outbox::of(events)?;
+            let done = sqlx::query(
+                "WITH held AS (
+                    UPDATE deliveries
+                    SET status = $4, due_at_ms = $5, attempts = attempts - $6, error = $7
+                    WHERE app_id = $1 AND id = $2 AND token = $3 AND status = 1
+                    RETURNING 1
+                 )
+                 SELECT CASE WHEN $8::jsonb IS NOT NULL
+                    THEN outbox_write($1, $8::jsonb, $9::jsonb, $10, $11) END
+                 FROM held",
+            )
+            .bind(app.0)
+            .bind(lease.delivery.0)
+            .bind(lease.token)
+            .bind(status)
+            .bind(due_at_ms)
+            .bind(refund)
+            .bind(to_json(error)?)
+            .bind(&outbox.events)
+            .bind(&outbox.deliveries)
+            .bind(signed(MAX_PER_ROOT))
+            .bind(&outbox.too_many)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+            held += done.rows_affected();
+        }
+        transaction.commit().await.map_err(failed)?;
+        Ok(held)
     }
 
     async fn list(

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use picloud_shared::outbox::{
-    Claim, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Lane, Lease, MAX_PER_ROOT,
-    OutboxStore, QueueState, Recorded, Then,
+    Claim, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Failure, Lane, Lease,
+    MAX_PER_ROOT, OutboxStore, QueueState, Recorded,
 };
 use picloud_shared::{AppId, ScriptError, StoreError};
 use sqlx::SqliteConnection;
@@ -16,7 +16,7 @@ use super::SqliteDatabase;
 use super::writer::Writer;
 use crate::convert::{corrupt, failed, signed, to_json, unsigned};
 use crate::outbox_row::{
-    DeliveryRow, EventRow, NewDelivery, NewEvent, hex, recorded, stopped, with_events,
+    DeliveryRow, EventRow, NewDelivery, NewEvent, hex, put_off, recorded, stopped, with_events,
 };
 
 pub(crate) struct SqliteOutboxStore(pub(crate) Arc<SqliteDatabase>);
@@ -95,45 +95,9 @@ impl OutboxStore for SqliteOutboxStore {
         transaction.finish(claimed).await
     }
 
-    async fn fail(
-        &self,
-        app: AppId,
-        lease: Lease,
-        error: &ScriptError,
-        then: Then,
-        events: &[Emitted],
-    ) -> Result<bool, StoreError> {
-        let (status, due_at_ms, refund) = match then {
-            Then::Retry(at) => (0, Some(signed(at)), 0),
-            Then::HandBack(at) => (0, Some(signed(at)), 1),
-            Then::Bury => (3, None, 0),
-        };
-        let error = to_json(error)?;
+    async fn fail(&self, failures: &[Failure]) -> Result<u64, StoreError> {
         let mut transaction = self.0.main.writer.begin().await?;
-        let connection = transaction.connection()?;
-        let failed = async {
-            let done = sqlx::query(
-                "UPDATE deliveries
-                 SET status = ?4, due_at_ms = ?5, attempts = attempts - ?6, error = ?7
-                 WHERE app_id = ?1 AND id = ?2 AND token = ?3 AND status = 1",
-            )
-            .bind(app.0)
-            .bind(lease.delivery.0)
-            .bind(lease.token)
-            .bind(status)
-            .bind(due_at_ms)
-            .bind(refund)
-            .bind(error)
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
-            let held = done.rows_affected() > 0;
-            if held {
-                write_judged(connection, app, events).await?;
-            }
-            Ok(held)
-        };
-        let failed = failed.await;
+        let failed = fail(transaction.connection()?, failures).await;
         transaction.finish(failed).await
     }
 
@@ -342,6 +306,33 @@ pub(super) async fn recover(writer: &Writer) -> Result<(), StoreError> {
         tracing::info!(recovered, "deliveries that were being handled are handed out again");
     }
     Ok(())
+}
+
+async fn fail(connection: &mut SqliteConnection, failures: &[Failure]) -> Result<u64, StoreError> {
+    let mut held = 0;
+    for Failure { app, lease, error, then, events } in failures {
+        let (status, due_at_ms, refund) = put_off(*then);
+        let done = sqlx::query(
+            "UPDATE deliveries
+             SET status = ?4, due_at_ms = ?5, attempts = attempts - ?6, error = ?7
+             WHERE app_id = ?1 AND id = ?2 AND token = ?3 AND status = 1",
+        )
+        .bind(app.0)
+        .bind(lease.delivery.0)
+        .bind(lease.token)
+        .bind(status)
+        .bind(due_at_ms)
+        .bind(refund)
+        .bind(to_json(error)?)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+        if done.rows_affected() > 0 {
+            held += 1;
+            write_judged(connection, *app, events).await?;
+        }
+    }
+    Ok(held)
 }
 
 async fn claim(

@@ -3,8 +3,8 @@
 
 use picloud_shared::kv::{self, Seen};
 use picloud_shared::outbox::{
-    Cause, Claim, Claimed, DeliveryId, Emitted, Event, EventId, Lease, MAX_DEPTH, MAX_PER_ROOT,
-    NewDelivery, Status, Then,
+    Cause, Claim, Claimed, DeliveryId, Emitted, Event, EventId, Failure, Lease, MAX_DEPTH,
+    MAX_PER_ROOT, NewDelivery, Status, Then,
 };
 use picloud_shared::trigger::EventType;
 use picloud_shared::unit::{Quotas, WriteSet};
@@ -101,6 +101,12 @@ fn broken() -> ScriptError {
     ScriptError::new("broken")
 }
 
+/// Whether the lease still held.
+async fn fail(stores: &Stores, app: AppId, lease: Lease, then: Then, events: &[Emitted]) -> bool {
+    let failure = Failure { app, lease, error: broken(), then, events: events.to_vec() };
+    stores.outbox.fail(&[failure]).await.unwrap() == 1
+}
+
 async fn status(stores: &Stores, app: AppId, delivery: DeliveryId) -> Status {
     stores.outbox.delivery(app, delivery).await.unwrap().unwrap().1.status
 }
@@ -164,7 +170,7 @@ async fn a_lease_that_was_taken_over_writes_nothing(stores: &Stores) {
     assert!(matches!(late, Err(StoreError::Superseded)), "{late:?}");
     assert_eq!(value(stores, app, "c", "late").await, None);
     assert_eq!(stores.outbox.list(app, None, 10).await.unwrap().len(), 1);
-    assert!(!stores.outbox.fail(app, first.lease, &broken(), Then::Bury, &[]).await.unwrap());
+    assert!(!fail(stores, app, first.lease, Then::Bury, &[]).await);
     // Both at the same time: one of them has it.
     let (a, b) = tokio::join!(
         commit(stores, app, writes("a", Some(first.lease))),
@@ -178,17 +184,17 @@ async fn a_failure_is_tried_again_and_buried(stores: &Stores) {
     emit(stores, app, [emitted(1)]).await;
     let first = claim(stores, app).await.unwrap();
     let retry = Then::Retry(NOW + 500);
-    assert!(stores.outbox.fail(app, first.lease, &broken(), retry, &[]).await.unwrap());
+    assert!(fail(stores, app, first.lease, retry, &[]).await);
     assert_eq!(claim(stores, app).await, None);
     let second = claim_from(stores, app, "", 1, NOW + 500).await.pop().unwrap();
     assert_eq!(second.attempts, 2);
     let hand_back = Then::HandBack(NOW + 600);
-    assert!(stores.outbox.fail(app, second.lease, &broken(), hand_back, &[]).await.unwrap());
+    assert!(fail(stores, app, second.lease, hand_back, &[]).await);
     let third = claim_from(stores, app, "", 1, NOW + 600).await.pop().unwrap();
     assert_eq!(third.attempts, 2, "what was handed back did not count");
     let told = [Emitted { deliveries: vec![], ..emitted(9) }];
-    assert!(stores.outbox.fail(app, third.lease, &broken(), Then::Bury, &told).await.unwrap());
-    assert!(!stores.outbox.fail(app, third.lease, &broken(), Then::Bury, &told).await.unwrap());
+    assert!(fail(stores, app, third.lease, Then::Bury, &told).await);
+    assert!(!fail(stores, app, third.lease, Then::Bury, &told).await);
     assert_eq!(stores.outbox.list(app, None, 9).await.unwrap()[0].event.id, told[0].event.id);
     let dead = stores.outbox.dead(app, None, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
@@ -208,7 +214,7 @@ async fn a_dead_letter_is_replayed_with_other_fields(stores: &Stores) {
     assert!(!outbox.replay(app, first.delivery, None, NOW).await.unwrap(), "it is not dead");
     assert!(!outbox.discard(app, first.delivery).await.unwrap(), "it is not dead");
     for lease in [first, second, third] {
-        assert!(outbox.fail(app, lease, &broken(), Then::Bury, &[]).await.unwrap());
+        assert!(fail(stores, app, lease, Then::Bury, &[]).await);
     }
     assert!(outbox.replay(app, first.delivery, Some("{\"n\":7}"), NOW).await.unwrap());
     let replayed = claim(stores, app).await.unwrap();
@@ -271,8 +277,8 @@ async fn two_apps_never_meet(stores: &Stores) {
     let outbox = &stores.outbox;
     let stolen = commit(stores, bob, writes("k", Some(of_alice.lease))).await;
     assert!(matches!(stolen, Err(StoreError::Superseded)), "{stolen:?}");
-    assert!(!outbox.fail(bob, of_alice.lease, &broken(), Then::Bury, &[]).await.unwrap());
-    assert!(outbox.fail(alice, of_alice.lease, &broken(), Then::Bury, &[]).await.unwrap());
+    assert!(!fail(stores, bob, of_alice.lease, Then::Bury, &[]).await);
+    assert!(fail(stores, alice, of_alice.lease, Then::Bury, &[]).await);
     assert!(outbox.dead(bob, None, 10).await.unwrap().is_empty());
     assert_eq!(outbox.replay_all(bob, NOW).await.unwrap(), 0);
     assert!(!outbox.replay(bob, of_alice.lease.delivery, None, NOW).await.unwrap());
@@ -328,7 +334,7 @@ async fn what_is_done_is_pruned_and_nothing_else(stores: &Stores) {
         let ack = Some(done.lease);
         commit(stores, app, WriteSet { ack, ..WriteSet::default() }).await.unwrap();
     }
-    stores.outbox.fail(app, claimed[2].lease, &broken(), Then::Bury, &[]).await.unwrap();
+    fail(stores, app, claimed[2].lease, Then::Bury, &[]).await;
     assert_eq!(stores.outbox.prune(NOW, 10).await.unwrap(), 0, "too young");
     assert_eq!(stores.outbox.prune(NOW + 1_000, 1).await.unwrap(), 1);
     assert_eq!(stores.outbox.prune(NOW + 1_000, 10).await.unwrap(), 1);
