@@ -106,9 +106,7 @@ impl Script {
             }
             (Event::Named(event), Some(name)) if event.service == "test" => self.test(&name),
             (Event::Named(event), None) => self.named(event),
-            (Event::Named(event), Some(name)) => {
-                argument_of(event).and_then(|argument| self.exactly(&name, argument))
-            }
+            (Event::Named(event), Some(name)) => self.event(&name, event),
         };
         match result {
             Ok(response) => Ok(response),
@@ -148,7 +146,13 @@ impl Script {
             "queue" => "on_message",
             _ => "on_event",
         };
-        self.exactly(name, argument_of(event)?)
+        self.event(name, event)
+    }
+
+    /// Nobody reads what a handler of events has for a value.
+    fn event(&self, name: &str, event: NamedEvent) -> Result<Response, Thrown> {
+        let _value = self.run(self.function(name)?, argument_of(event)?)?;
+        Ok(response::Response::empty(204).finish())
     }
 
     /// Whatever a test's last expression is, nobody reads it; but it is not to

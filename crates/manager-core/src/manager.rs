@@ -1,6 +1,7 @@
 //! Apps and their releases.
 
 mod compare;
+mod cycles;
 mod deploy;
 mod review;
 

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use picloud_shared::schedule::{Planned, Schedule};
 use picloud_shared::{
-    App, CompileError, Handler, Layout, Program, Routes, ScriptError, ScriptInfo, ScriptPath,
-    manifest,
+    App, CompileError, EventType, Handler, Layout, Manifest, Program, Routes, ScriptError,
+    ScriptInfo, ScriptPath, manifest,
 };
 
+use super::cycles::cycles;
 use super::{COMPILES, Manager};
 use crate::{Error, Issue};
 
@@ -47,9 +48,12 @@ impl Manager {
         if !errors.is_empty() {
             return Err(rejected(errors, files));
         }
-        let warnings = self.warnings(app, &layout);
-        let schedules = layout.manifest.schedules;
-        Ok(Review { routes: layout.routes, warnings, schedules })
+        let warnings = self.warnings(app, &layout, &infos);
+        let Layout { manifest, mut routes, .. } = layout;
+        // By convention every script has a route; those that are for events
+        // alone answer 404 there, which nobody needs to be told of.
+        routes.routes.retain(|route| !is_for_events_alone(&route.handler, &infos));
+        Ok(Review { routes, warnings, schedules: manifest.schedules })
     }
 
     /// Compiles every program of the release, in the sandbox.
@@ -91,9 +95,14 @@ impl Manager {
         if errors.is_empty() { Ok(infos) } else { Err(rejected(errors, files)) }
     }
 
-    fn warnings(&self, app: &App, layout: &Layout) -> Vec<String> {
-        let Layout { manifest, routes, .. } = layout;
-        let mut warnings = Vec::new();
+    fn warnings(
+        &self,
+        app: &App,
+        layout: &Layout,
+        infos: &BTreeMap<ScriptPath, ScriptInfo>,
+    ) -> Vec<String> {
+        let Layout { manifest, routes, sources, .. } = layout;
+        let mut warnings = cycles(manifest, sources, infos);
         if routes.routes.is_empty() && routes.statics.is_empty() {
             warnings.push("nothing in this release answers a request".to_owned());
         }
@@ -106,15 +115,36 @@ impl Manager {
     }
 }
 
-/// Handlers that name a function which their script does not have.
+/// Whether the guest calls the script for events and not for requests.
+fn is_for_events_alone(handler: &Handler, infos: &BTreeMap<ScriptPath, ScriptInfo>) -> bool {
+    const FOR_EVENTS: [&str; 3] = ["on_event", "on_message", "on_schedule"];
+    const FOR_REQUESTS: [&str; 8] =
+        ["handle", "get", "post", "put", "patch", "delete", "head", "options"];
+    let Some(info) = infos.get(&handler.script).filter(|_| handler.function.is_none()) else {
+        return false;
+    };
+    let has = |names: &[&str]| info.functions.iter().any(|name| names.contains(&name.as_str()));
+    has(&FOR_EVENTS) && !has(&FOR_REQUESTS)
+}
+
+/// Handlers whose function their script does not have: the one that they name,
+/// or else the one that is called for what happens.
 fn missing_functions(
     layout: &Layout,
     infos: &BTreeMap<ScriptPath, ScriptInfo>,
 ) -> Vec<ScriptError> {
-    let error = |at: &manifest::HandlerAt| {
-        let Handler { script, function: Some(function) } = &at.handler else { return None };
+    let Manifest { routes, triggers, schedules, .. } = &layout.manifest;
+    let of_triggers = triggers.iter().map(|trigger| {
+        let is_message = trigger.on == EventType::QueueMessage;
+        (&trigger.handler, Some(if is_message { "on_message" } else { "on_event" }))
+    });
+    let of_schedules = schedules.iter().map(|schedule| (&schedule.handler, Some("on_schedule")));
+    let of_routes = routes.iter().map(|route| (&route.handler, None));
+    let error = |(at, default): (&manifest::HandlerAt, Option<&str>)| {
+        let Handler { script, function } = &at.handler;
+        let function = function.as_deref().or(default)?;
         let functions = &infos.get(script)?.functions;
-        if functions.contains(function) {
+        if functions.iter().any(|known| known == function) {
             return None;
         }
         let known = match functions.as_slice() {
@@ -127,7 +157,7 @@ fn missing_functions(
             ..ScriptError::new(format!("{script} has no function {function}; {known}"))
         })
     };
-    layout.manifest.handlers().filter_map(error).collect()
+    of_routes.chain(of_triggers).chain(of_schedules).filter_map(error).collect()
 }
 
 fn rejected(errors: Vec<ScriptError>, files: &BTreeMap<String, Bytes>) -> Error {

@@ -159,7 +159,7 @@ async fn what_is_perhaps_not_meant_is_a_warning() {
     let limits = LimitOverrides { fuel: Some(100), ..LimitOverrides::default() };
     world.manager.set_limits(&slug("shop"), limits).await.unwrap();
     let manifest = "[limits]\nfuel = 101\n[[triggers]]\non = 'kv.set'\nhandler = 'lib/a.rhai'";
-    let release = files(&[("picloud.toml", manifest), ("lib/a.rhai", "")]);
+    let release = files(&[("picloud.toml", manifest), ("lib/a.rhai", "fn on_event(e) { }")]);
     let deployed = deploy(&world, release).await.unwrap();
     assert_eq!(
         deployed.warnings,
@@ -172,6 +172,40 @@ async fn what_is_perhaps_not_meant_is_a_warning() {
     let deployed =
         deploy(&world, files(&[("a.rhai", ""), ("picloud.toml", manifest)])).await.unwrap();
     assert!(deployed.warnings.is_empty(), "{:?}", deployed.warnings);
+}
+
+#[tokio::test]
+async fn a_handler_of_events_has_the_function_that_is_called() {
+    let world = World::new().await;
+    let manifest = "[[triggers]]\non = 'queue.message'\nqueue = 'q'\nhandler = 'a.rhai'\n\
+                    [[schedules]]\ncron = '0 8 * * *'\nhandler = 'b.rhai#tick'";
+    let release = |a, b| files(&[("picloud.toml", manifest), ("a.rhai", a), ("b.rhai", b)]);
+    let found = issues(&world, release("fn on_event(e) { }", "fn on_schedule(t) { }")).await;
+    let messages: Vec<_> = found.iter().map(|issue| issue.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "a.rhai has no function on_message; it has on_event",
+            "b.rhai has no function tick; it has on_schedule",
+        ]
+    );
+    let right = release("fn on_message(m) { }", "fn tick(t) { } fn get(req) { }");
+    let deployed = deploy(&world, right).await.unwrap();
+    let paths: Vec<_> = deployed.routes.iter().map(|route| route.path.as_str()).collect();
+    assert_eq!(paths, ["/b"], "what is for events alone is no route");
+}
+
+#[tokio::test]
+async fn triggers_that_can_go_in_circles_are_a_warning() {
+    let world = World::new().await;
+    let manifest = "[[triggers]]\non = 'events.publish'\ntopic = 't'\nhandler = 'a.rhai'";
+    let circle = ("a.rhai", "fn on_event(e) { events::publish(\"t\", 1) } fn get(req) { }");
+    let deployed = deploy(&world, files(&[("picloud.toml", manifest), circle])).await.unwrap();
+    assert_eq!(
+        deployed.warnings,
+        ["picloud.toml: these triggers can set one another off without end: \
+             events.publish t → a.rhai → events.publish t → a.rhai"]
+    );
 }
 
 #[tokio::test]
