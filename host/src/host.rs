@@ -16,6 +16,7 @@ use wasmtime::component::Linker;
 
 use crate::engine::{self, EngineError};
 use crate::image::{Image, ImageBuilder, ImageCache};
+use crate::pace::Pacer;
 use crate::{component, invocation, outcome, wit};
 
 /// Slots in the pool beyond those for invocations, in which images are built.
@@ -110,6 +111,7 @@ impl Builder {
             images: ImageCache::new(self.images, self.image_bytes),
             slots: Semaphore::new(self.slots as usize),
             build_slots: Semaphore::new(BUILD_SLOTS as usize),
+            pacer: Pacer::new(),
         })
     }
 }
@@ -122,6 +124,7 @@ pub struct Host {
     /// The pool does not queue, so whoever wants an instance queues here.
     slots: Semaphore,
     build_slots: Semaphore,
+    pacer: Pacer,
 }
 
 /// What the host holds at a moment.
@@ -204,7 +207,7 @@ impl Sandbox for Host {
                 let script = image.script.instantiate_async(&mut *store).await?;
                 script.call_handle(&mut *store, &invocation.into(), &event.into()).await
             };
-            match answer.await {
+            match self.pacer.run(answer).await {
                 Ok(answer) => answer.map_err(|error| Outcome::ScriptError(error.into())),
                 Err(error) => Err(outcome::of_error(&error, invocation::memory_was_refused(store))),
             }

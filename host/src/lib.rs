@@ -53,6 +53,7 @@ mod host;
 mod image;
 mod invocation;
 mod outcome;
+mod pace;
 pub mod testing;
 mod wit;
 
