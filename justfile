@@ -19,6 +19,12 @@ test:
 test-pg:
     PICLOUD_REQUIRE_POSTGRES=1 cargo test -p picloud-store
 
+# Kills the server many times, at random moments and at fail points, and looks
+# for what is lost or doubled: 200 times on SQLite, 60 times on PostgreSQL.
+chaos:
+    PICLOUD_CHAOS_KILLS=200 cargo test -p picloud --test it -- --nocapture chaos::nothing_is_lost_or_doubled_on_sqlite
+    PICLOUD_REQUIRE_POSTGRES=1 PICLOUD_CHAOS_KILLS=60 cargo test -p picloud --test it -- --nocapture chaos::nothing_is_lost_or_doubled_on_postgres
+
 fmt:
     cargo fmt --all
 

@@ -9,7 +9,7 @@ use picloud_shared::outbox::{Cause, Emitted, Lease};
 use picloud_shared::test::Test;
 use picloud_shared::{
     AppId, AppSlug, Clock, Event, Execution, ExecutionId, Handler, HostPattern, Invocation, Limits,
-    Outcome, Program, ReleaseNumber, Sandbox, ScriptError, StoreError, Trigger, Usage,
+    Outcome, Program, ReleaseNumber, Sandbox, ScriptError, StoreError, Trigger, Usage, fault,
 };
 use tokio::time::timeout_at;
 
@@ -328,7 +328,10 @@ impl Run<'_> {
             Ok(None) => return Outcome::Ok(response),
             Err(outcome) => return outcome,
         };
-        match self.commit(written, exclusive).await {
+        fault::point("ack.before");
+        let committed = self.commit(written, exclusive).await;
+        fault::point("ack.after");
+        match committed {
             Ok(()) => Outcome::Ok(response),
             Err(error) => commit_outcome(error),
         }

@@ -107,6 +107,7 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    let _faults = picloud_shared::fault::setup();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return malformed(&error),

@@ -24,6 +24,7 @@ pub mod event;
 pub mod events;
 pub mod excerpt;
 pub mod execution;
+pub mod fault;
 pub mod files;
 pub mod http;
 pub mod id;

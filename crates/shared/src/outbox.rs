@@ -20,6 +20,9 @@ use crate::{AppId, AppSlug, ExecutionId, ScriptError, StoreError};
 pub const MAX_DEPTH: u32 = 16;
 /// Events that one root cause may have.
 pub const MAX_PER_ROOT: u64 = 1_000;
+/// Claims of one delivery of which nothing was heard again, because the process
+/// has ended, until it is given up.
+pub const MAX_LOST: u64 = 16;
 /// Bytes of JSON that a payload may have.
 pub const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
 /// Bytes that a topic, a queue's name, or a key against duplicates may have.
@@ -140,9 +143,11 @@ pub struct Claimed {
     pub event: Event,
     pub handler: String,
     pub queue: String,
-    /// This one included.
-    pub attempts: u32,
+    /// Counted from 1: the runs that have come to an end, and this one.
+    pub attempt: u32,
     pub max_attempts: u32,
+    /// Earlier claims of which nothing was heard again.
+    pub lost: u64,
 }
 
 /// Where deliveries of one kind wait: an app's, or those of one of its queues.
@@ -175,6 +180,16 @@ pub enum Then {
     HandBack(u64),
     /// It is a dead letter.
     Bury,
+}
+
+/// How full the whole outbox is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Deliveries that wait for their time, or run.
+    pub waiting: u64,
+    pub dead: u64,
+    /// When the first that waits was or will be due: Unix time in milliseconds.
+    pub oldest_due_ms: Option<u64>,
 }
 
 /// A delivery whose run has failed.
@@ -210,6 +225,7 @@ pub struct Delivery {
     pub status: Status,
     /// When it is due, or its lease ends: Unix time in milliseconds.
     pub due_at_ms: Option<u64>,
+    /// Runs that have come to an end.
     pub attempts: u32,
     pub max_attempts: u32,
     /// Why the last run failed.
@@ -301,6 +317,9 @@ pub trait OutboxStore: Send + Sync {
 
     /// The queues of an app that hold anything.
     async fn queues(&self, app: AppId) -> Result<Vec<QueueState>, StoreError>;
+
+    /// How full it is, over all apps.
+    async fn depth(&self) -> Result<Depth, StoreError>;
 
     /// Removes up to `limit` events that are older than `before_ms` and have
     /// no delivery left to do or to look at. How many.

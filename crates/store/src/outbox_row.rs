@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use picloud_shared::outbox::{
-    Cause, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Lease, MAX_DEPTH, MAX_PER_ROOT,
-    QueueState, Recorded, Status, Then,
+    Cause, Claimed, Delivery, DeliveryId, Depth, Emitted, Event, EventId, Lease, MAX_DEPTH,
+    MAX_PER_ROOT, QueueState, Recorded, Status, Then,
 };
 use picloud_shared::schedule::{Due, Planned, ScheduleState};
 use picloud_shared::{AppId, ExecutionId, ScriptError, StoreError};
@@ -138,10 +138,10 @@ impl<'a> NewEvent<'a> {
 #[derive(Serialize)]
 pub(crate) struct NewDelivery<'a> {
     id: String,
-    event: String,
+    pub(crate) event: String,
     handler: &'a str,
     queue: &'a str,
-    key: Option<&'a str>,
+    pub(crate) key: Option<&'a str>,
     /// `None` for a dead letter.
     due_at_ms: Option<i64>,
     max_attempts: u32,
@@ -189,12 +189,12 @@ pub(crate) fn too_many() -> ScriptError {
     ScriptError { code, ..ScriptError::new(message) }
 }
 
-/// The status, the due time, and how many attempts are taken back.
+/// The status, the due time, and how many attempts that has been.
 pub(crate) fn put_off(then: Then) -> (i64, Option<i64>, i64) {
     match then {
-        Then::Retry(at) => (0, Some(signed(at)), 0),
-        Then::HandBack(at) => (0, Some(signed(at)), 1),
-        Then::Bury => (3, None, 0),
+        Then::Retry(at) => (0, Some(signed(at)), 1),
+        Then::HandBack(at) => (0, Some(signed(at)), 0),
+        Then::Bury => (3, None, 1),
     }
 }
 
@@ -205,14 +205,15 @@ pub(crate) fn hex(id: Uuid) -> String {
 /// What was leased, each with its token, in the order in which it is due.
 pub(crate) fn claimed(
     app: AppId,
-    leased: &[(Uuid, i64)],
+    leased: &[(Uuid, i64, i64)],
     deliveries: Vec<DeliveryRow>,
     events: Vec<EventRow>,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let tokens: HashMap<Uuid, i64> = leased.iter().copied().collect();
+    let leased: HashMap<Uuid, (i64, i64)> =
+        leased.iter().map(|(id, token, lost)| (*id, (*token, *lost))).collect();
     let of = |(mut event, delivery): (Event, Delivery)| {
-        let token = tokens.get(&delivery.id.0).copied();
-        let token = token.ok_or_else(|| corrupt("a lease", delivery.id))?;
+        let lease = leased.get(&delivery.id.0).copied();
+        let (token, lost) = lease.ok_or_else(|| corrupt("a lease", delivery.id))?;
         if let Some(fields) = delivery.fields {
             event.fields = fields;
         }
@@ -222,7 +223,8 @@ pub(crate) fn claimed(
             event,
             handler: delivery.handler,
             queue: delivery.queue,
-            attempts: delivery.attempts,
+            attempt: delivery.attempts.saturating_add(1),
+            lost: unsigned("a count", lost)?,
             max_attempts: delivery.max_attempts,
         })
     };
@@ -236,6 +238,17 @@ pub(crate) fn queue_state(
         queue,
         waiting: unsigned("a count", waiting)?,
         running: unsigned("a count", running)?,
+        dead: unsigned("a count", dead)?,
+        oldest_due_ms: oldest.map(|ms| unsigned("a time", ms)).transpose()?,
+    })
+}
+
+/// How many wait, how many are dead, when the first is due.
+pub(crate) type DepthRow = (i64, i64, Option<i64>);
+
+pub(crate) fn depth((waiting, dead, oldest): DepthRow) -> Result<Depth, StoreError> {
+    Ok(Depth {
+        waiting: unsigned("a count", waiting)?,
         dead: unsigned("a count", dead)?,
         oldest_due_ms: oldest.map(|ms| unsigned("a time", ms)).transpose()?,
     })

@@ -219,7 +219,7 @@ mod tests {
             .map(|line| {
                 let plain = anstream::adapter::strip_str(line).to_string();
                 let depth = plain.chars().skip(2).take_while(|c| *c == ' ').count() / 2;
-                let topic = plain.split("\"t").nth(1).unwrap().chars().next().unwrap();
+                let topic = plain.split(":\"t").nth(1).unwrap().chars().next().unwrap();
                 (plain.starts_with('▸'), depth, topic)
             })
             .collect();

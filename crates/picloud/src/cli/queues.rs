@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::events::sent_text;
-use super::text;
+use super::text::{self, WARNING};
 use super::{Global, json_value};
 use crate::client::{Message, Queue};
 
@@ -50,7 +50,10 @@ pub async fn run(args: QueuesArgs, global: &Global) -> anyhow::Result<()> {
             let payload = json_value::parse("payload", &payload)?;
             let message = Message { payload, delay, key };
             let sent = client.send_message(&app, &queue, &message).await?;
-            output.result(&sent, sent_text)?;
+            output.result(&sent, |sent| match sent.event {
+                Some(_) => sent_text(sent),
+                None => format!("{WARNING}not sent{WARNING:#}: a message with this key waits"),
+            })?;
         }
         None | Some(QueuesCommand::List) => {
             let queues = client.queues(&app).await?;

@@ -71,7 +71,8 @@ pub struct DeadLetter {
 /// What was sent.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Sent {
-    /// The event; `None` if no trigger asks for it.
+    /// The event; `None` if no trigger asks for it, or a message with the same
+    /// key waits already.
     pub event: Option<EventId>,
     /// How many handlers will be called.
     pub deliveries: usize,

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use http::{StatusCode, header};
+use picloud_shared::outbox::Depth;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -77,6 +78,20 @@ async fn metrics(State(node): State<Arc<Node>>) -> impl IntoResponse {
     set("picloud_sandbox_stacks", stats.stacks);
     set("picloud_sandbox_images", stats.images);
     set("picloud_executions_running", node.executor.running() as u64);
+    match node.stores.outbox.depth().await {
+        Ok(Depth { waiting, dead, oldest_due_ms }) => {
+            let now_ms = node.clock.now_ms();
+            let age_ms = oldest_due_ms.map_or(0, |due_ms| now_ms.saturating_sub(due_ms));
+            set("picloud_deliveries_waiting", waiting);
+            set("picloud_deliveries_dead", dead);
+            set("picloud_deliveries_oldest_age_seconds", age_ms / 1000);
+        }
+        // What the database does not say is said without it.
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the outbox could not be asked");
+        }
+    }
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], node.metrics.render())
 }

@@ -13,10 +13,10 @@ use std::time::Duration;
 use picloud_executor_core::{ServiceEvent, ServiceEventEmitter, Task, TaskDelivery};
 use picloud_orchestrator_core::dispatcher::{self, Capacity, Dispatcher, Ended};
 use picloud_orchestrator_core::{DirectoryError, RunnableApp};
-use picloud_shared::outbox::{Cause, Claim, Claimed, EventId, Failure, Lane, Then};
+use picloud_shared::outbox::{Cause, Claim, Claimed, EventId, Failure, Lane, MAX_LOST, Then};
 use picloud_shared::schedule::{Due, Fire};
 use picloud_shared::{
-    AppId, AppSlug, Event, EventType, Handler, NamedEvent, Outcome, ScriptError, StoreError,
+    AppId, AppSlug, Event, EventType, Handler, NamedEvent, Outcome, ScriptError, StoreError, fault,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{self, JoinSet};
@@ -169,7 +169,10 @@ impl Edge {
     async fn round(&mut self) -> Result<(), StoreError> {
         if !self.failures.is_empty() {
             let failures = std::mem::take(&mut self.failures);
-            if let Err(error) = self.node.stores.outbox.fail(&failures).await {
+            fault::point("fail.before");
+            let failed = self.node.stores.outbox.fail(&failures).await;
+            fault::point("fail.after");
+            if let Err(error) = failed {
                 // Their leases will run out, and they are claimed again.
                 tracing::warn!(count = failures.len(), "deliveries that have failed stay leased");
                 return Err(error);
@@ -214,6 +217,9 @@ impl Edge {
         }
         let claims = self.in_hand.plan(&wanted, now_ms);
         let claimed = self.node.stores.outbox.claim(&claims, now_ms).await?;
+        if !claimed.is_empty() {
+            fault::point("claim.after");
+        }
         let mut left: HashMap<LaneId, u32> = HashMap::new();
         for claim in claims {
             left.insert((claim.app, claim.queue), claim.limit);
@@ -314,7 +320,9 @@ impl Edge {
             for due in due {
                 fires.push(self.firing(due, now_ms).await?);
             }
+            fault::point("fire.before");
             let fired = stores.schedules.fire(&fires).await?;
+            fault::point("fire.after");
             metrics::counter!("picloud_schedule_ticks_total").increment(fired);
         }
     }
@@ -406,13 +414,18 @@ async fn deliver(
     claimed: Claimed,
 ) -> Option<Failure> {
     let (ended, error, outcome) = match task(node, app.as_deref(), &claimed) {
-        Ok(task) => execute(node, task).await,
+        Ok(task) => {
+            fault::point("run.before");
+            let ended = execute(node, task).await;
+            fault::point("run.after");
+            ended
+        }
         Err(error) => (Ended::Impossible, error, "handler_not_found"),
     };
     metrics::counter!("picloud_deliveries_total", "outcome" => outcome).increment(1);
     let now_ms = node.clock.now_ms();
-    let Claimed { attempts, max_attempts, .. } = claimed;
-    let then = dispatcher::after(ended, attempts, max_attempts, now_ms, rand::random());
+    let Claimed { attempt, max_attempts, .. } = claimed;
+    let then = dispatcher::after(ended, attempt, max_attempts, now_ms, rand::random());
     let then = then?;
     let mut events = Vec::new();
     if then == Then::Bury {
@@ -460,10 +473,10 @@ async fn execute(node: &Node, task: Task) -> (Ended, ScriptError, &'static str) 
 
 /// The run of a delivery, or why there can be none.
 fn task(node: &Node, app: Option<&RunnableApp>, claimed: &Claimed) -> Result<Task, ScriptError> {
-    let Claimed { event, attempts, max_attempts, .. } = claimed;
-    if attempts > max_attempts {
+    let Claimed { event, lost, .. } = claimed;
+    if *lost >= MAX_LOST {
         let code = Some("interrupted".to_owned());
-        let message = "the server has stopped during each of its runs";
+        let message = "the server has stopped again and again while it was being handled";
         return Err(ScriptError { code, ..ScriptError::new(message) });
     }
     let missing = |what: &str| {
@@ -499,11 +512,11 @@ fn task(node: &Node, app: Option<&RunnableApp>, claimed: &Claimed) -> Result<Tas
 /// What the handler is told: the event's own fields, and which event and which
 /// attempt it is.
 fn fields(claimed: &Claimed) -> String {
-    let Claimed { event, attempts, .. } = claimed;
+    let Claimed { event, attempt, .. } = claimed;
     let (id, at) = (event.id, event.at_ms);
     let own = event.fields.trim_start().trim_start_matches('{');
     let comma = if own.trim_start().starts_with('}') { "" } else { "," };
-    format!("{{\"id\":\"{id}\",\"at\":{at},\"attempt\":{attempts}{comma}{own}")
+    format!("{{\"id\":\"{id}\",\"at\":{at},\"attempt\":{attempt}{comma}{own}")
 }
 
 /// As the execution's record has it: `kv.set 0198…`.

@@ -13,6 +13,9 @@ use crate::node::Node;
 const INTERVAL: Duration = Duration::from_hours(1);
 /// Executions and their logs are kept for this long.
 const HISTORY_MS: u64 = 7 * 24 * 3600 * 1000;
+/// Events are kept for this long once all their deliveries are done. Dead
+/// letters are kept until somebody replays or drops them.
+const EVENTS_MS: u64 = 24 * 3600 * 1000;
 /// Contents that nothing refers to are removed when they are this old: younger
 /// ones may be about to be committed.
 const LEFTOVER_MS: u64 = 3600 * 1000;
@@ -34,6 +37,8 @@ async fn round(node: &Node) -> Result<(), StoreError> {
     while node.stores.kv.purge_expired(now_ms, BATCH).await?.is_some_and(|next| next <= now_ms) {}
     let before_ms = now_ms.saturating_sub(HISTORY_MS);
     while node.stores.executions.prune(before_ms, BATCH).await? > 0 {}
+    let before_ms = now_ms.saturating_sub(EVENTS_MS);
+    while node.stores.outbox.prune(before_ms, BATCH).await? > 0 {}
     remove_unreferenced_contents(node, now_ms.saturating_sub(LEFTOVER_MS)).await
 }
 

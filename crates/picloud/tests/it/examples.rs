@@ -256,3 +256,67 @@ async fn blog_lets_its_author_write_and_nobody_else() {
     assert!(server.get("blog", "/").await.text().contains("href=\"/posts/a-b-title\""));
     assert_eq!(server.get("blog", "/posts/none").await.status, 404);
 }
+
+/// Asks an app until the answer has what is wanted.
+async fn until(server: &Picloud, app: &str, path: &str, wanted: &str) -> serde_json::Value {
+    loop {
+        let answer = server.get(app, path).await;
+        if answer.text().contains(wanted) {
+            return answer.json();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_sets_off_all_that_follows_from_it() {
+    let server = example("orders");
+    let manifest = server.cli(["kv", "list", "--app", "orders"]);
+    assert_eq!(manifest.code, 0);
+    let prices = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/orders/picloud.toml"),
+    );
+    let prices: toml::Table = prices.unwrap().parse().unwrap();
+    let (item, _) = prices["config"]["PRICES"].as_table().unwrap().iter().next().unwrap();
+    let order = json!({ "item": item, "count": 2, "email": "ann@example.org" }).to_string();
+    let placed = server.request("orders.localhost", "POST", "/orders", order).await;
+    assert_eq!(placed.status, 201, "{placed:?}");
+    let id = placed.json()["id"].as_str().unwrap().to_owned();
+    // The mail goes out last, after order, topic and queue.
+    loop {
+        let logs = server.cli(["logs", "--app", "orders"]).ok();
+        if logs.contains("ann@example.org") {
+            break;
+        }
+    }
+    let events = server.cli(["events", "--app", "orders"]).ok();
+    assert!(events.contains("order.placed") && events.contains("queue.message"), "{events}");
+    let listed = server.get("orders", "/orders").await.json();
+    assert_eq!(listed["items"][0]["id"], id.as_str());
+    let statistics = until(&server, "orders", "/statistics", "\"days\"").await;
+    assert!(statistics["stock"].is_object(), "{statistics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_is_mended_by_a_release_and_a_replay() {
+    let server = example("pipeline");
+    let cli = |args: &[&str]| server.cli(args.iter().copied().chain(["--app", "pipeline"])).ok();
+    cli(&["queues", "send", "parse", r#"{"station":"berlin","text":"21.5 C","at":1}"#]);
+    cli(&["queues", "send", "parse", r#"{"station":"oslo","text":"70.7 F","at":1}"#]);
+    until(&server, "pipeline", "/", "berlin").await;
+    while !cli(&["dead-letters"]).contains("no reading: 70.7 F") {}
+
+    // As the example's README has it.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pipeline");
+    let step = std::fs::read_to_string(folder.join("steps/parse.rhai")).unwrap();
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let line = readme.lines().find(|line| line.contains("unit == \"F\"")).unwrap();
+    let fixed = step.replacen("    throw ", &format!("{line}\n    throw "), 1);
+    assert_ne!(fixed, step);
+    let put = server.api("PUT", "/apps/pipeline/scripts/steps/parse.rhai", fixed).await;
+    assert_eq!(put.status, 201, "{put:?}");
+    assert!(cli(&["dead-letters", "replay-all"]).contains("1 dead letter"));
+    let readings = until(&server, "pipeline", "/", "oslo").await;
+    assert!((readings["oslo"]["celsius"].as_f64().unwrap() - 21.5).abs() < 0.01, "{readings}");
+    assert!(!cli(&["dead-letters"]).contains("oslo"));
+}

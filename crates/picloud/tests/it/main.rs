@@ -1,6 +1,8 @@
 //! The real binary, end to end.
 
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod control;

@@ -95,6 +95,23 @@ impl Picloud {
         Self::spawn(command, data_dir)
     }
 
+    /// [`Picloud::start_in`] with fail points, `name=action`; `None` if it has
+    /// ended before it was ready.
+    pub fn try_start_in(data_dir: &Path, args: &[&str], points: Option<&str>) -> Option<Self> {
+        let mut command = command();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir).args(args);
+        command.envs(points.map(|points| ("FAILPOINTS", points)));
+        let mut server = Self::begin(command, data_dir);
+        let ready = server.lines.get_mut().unwrap().recv_timeout(PATIENCE);
+        server.port = ready.ok()?.rsplit_once(':')?.1.parse().ok()?;
+        Some(server)
+    }
+
+    /// Whether the process is gone.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// `picloud dev` of a folder or a file.
     pub fn dev(path: &Path, args: &[&str]) -> Self {
         let mut command = command();

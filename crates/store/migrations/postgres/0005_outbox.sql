@@ -30,7 +30,10 @@ CREATE TABLE deliveries (
     due_at_ms bigint,
     -- Counts the claims. Whoever has the last one may acknowledge.
     token bigint NOT NULL DEFAULT 0,
+    -- Runs that have come to an end.
     attempts bigint NOT NULL DEFAULT 0,
+    -- Claims of which nothing was heard again.
+    lost bigint NOT NULL DEFAULT 0,
     max_attempts bigint NOT NULL,
     error text,
     -- In place of the event's, where somebody has changed them.
@@ -103,6 +106,13 @@ BEGIN
         )
         WHERE event = e.id
         ON CONFLICT DO NOTHING;
+        -- A message that is there already, under its key, has not been sent.
+        IF NOT FOUND AND EXISTS (
+            SELECT 1 FROM jsonb_array_elements(p_deliveries) AS given
+            WHERE (given ->> 'event')::uuid = e.id
+        ) THEN
+            DELETE FROM events WHERE app_id = p_app AND id = e.id;
+        END IF;
     END LOOP;
     IF FOUND THEN
         -- Whoever delivers is told when this is committed.
@@ -126,7 +136,8 @@ CREATE FUNCTION outbox_commit(
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF p_delivery IS NOT NULL THEN
-        UPDATE deliveries SET status = 2, due_at_ms = NULL, error = NULL
+        UPDATE deliveries
+        SET status = 2, due_at_ms = NULL, error = NULL, attempts = attempts + 1
         WHERE app_id = p_app AND id = p_delivery AND token = p_token AND status = 1;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'the delivery is no longer ours' USING ERRCODE = 'PC003';

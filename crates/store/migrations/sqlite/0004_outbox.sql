@@ -30,7 +30,10 @@ CREATE TABLE deliveries (
     due_at_ms INTEGER,
     -- Counts the claims. Whoever has the last one may acknowledge.
     token INTEGER NOT NULL,
+    -- Runs that have come to an end.
     attempts INTEGER NOT NULL,
+    -- Claims of which nothing was heard again.
+    lost INTEGER NOT NULL DEFAULT 0,
     max_attempts INTEGER NOT NULL,
     error TEXT,
     -- In place of the event's, where somebody has changed them.

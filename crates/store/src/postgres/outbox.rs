@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use picloud_shared::outbox::{
-    Claim, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Failure, Lane, MAX_PER_ROOT,
-    OutboxStore, QueueState, Recorded,
+    Claim, Claimed, Delivery, DeliveryId, Depth, Emitted, Event, EventId, Failure, Lane,
+    MAX_PER_ROOT, OutboxStore, QueueState, Recorded,
 };
 use picloud_shared::{AppId, StoreError};
 use uuid::Uuid;
@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::PostgresDatabase;
 use crate::convert::{corrupt, failed, signed, to_json, unsigned};
 use crate::outbox_row::{
-    DeliveryRow, EventRow, NewDelivery, NewEvent, claimed, put_off, recorded, stopped, too_many,
-    with_events,
+    DeliveryRow, DepthRow, EventRow, NewDelivery, NewEvent, claimed, depth, put_off, recorded,
+    stopped, too_many, with_events,
 };
 
 pub(crate) struct PostgresOutboxStore(pub(crate) PostgresDatabase);
@@ -105,15 +105,18 @@ impl OutboxStore for PostgresOutboxStore {
     async fn claim(&self, claims: &[Claim], now_ms: u64) -> Result<Vec<Claimed>, StoreError> {
         let mut all = Vec::new();
         for Claim { app, queue, limit, lease_ms } in claims {
-            let leased: Vec<(Uuid, i64)> = sqlx::query_as(
-                "UPDATE deliveries SET status = 1, due_at_ms = $5, token = token + 1,
-                    attempts = attempts + 1
-                 WHERE app_id = $1 AND id IN (
+            let leased: Vec<(Uuid, i64, i64)> = sqlx::query_as(
+                // Materialized, for a plan may run a subquery more than once,
+                // and then lock more rows than its limit.
+                "WITH due AS MATERIALIZED (
                     SELECT id FROM deliveries
                     WHERE app_id = $1 AND queue = $2 AND due_at_ms <= $3
                     ORDER BY due_at_ms, id LIMIT $4 FOR UPDATE SKIP LOCKED
                  )
-                 RETURNING id, token",
+                 UPDATE deliveries AS d SET status = 1, due_at_ms = $5, token = token + 1,
+                    lost = lost + CASE status WHEN 1 THEN 1 ELSE 0 END
+                 FROM due WHERE d.app_id = $1 AND d.id = due.id
+                 RETURNING d.id, token, lost",
             )
             .bind(app.0)
             .bind(queue)
@@ -123,7 +126,7 @@ impl OutboxStore for PostgresOutboxStore {
             .fetch_all(&self.0.pool)
             .await
             .map_err(failed)?;
-            let ids: Vec<_> = leased.iter().map(|(id, _)| *id).collect();
+            let ids: Vec<_> = leased.iter().map(|(id, ..)| *id).collect();
             let deliveries: Vec<DeliveryRow> = sqlx::query_as(select_deliveries!(
                 "WHERE app_id = $1 AND id = ANY ($2) ORDER BY id"
             ))
@@ -143,12 +146,12 @@ impl OutboxStore for PostgresOutboxStore {
         let mut transaction = self.0.pool.begin().await.map_err(failed)?;
         let mut held = 0;
         for Failure { app, lease, error, then, events } in failures {
-            let (status, due_at_ms, refund) = put_off(*then);
+            let (status, due_at_ms, ended) = put_off(*then);
             let outbox = Outbox::of(events)?;
             let done = sqlx::query(
                 "WITH held AS (
                     UPDATE deliveries
-                    SET status = $4, due_at_ms = $5, attempts = attempts - $6, error = $7
+                    SET status = $4, due_at_ms = $5, attempts = attempts + $6, error = $7
                     WHERE app_id = $1 AND id = $2 AND token = $3 AND status = 1
                     RETURNING 1
                  )
@@ -161,7 +164,7 @@ impl OutboxStore for PostgresOutboxStore {
             .bind(lease.token)
             .bind(status)
             .bind(due_at_ms)
-            .bind(refund)
+            .bind(ended)
             .bind(to_json(error)?)
             .bind(&outbox.events)
             .bind(&outbox.deliveries)
@@ -254,7 +257,7 @@ impl OutboxStore for PostgresOutboxStore {
         // Its key is another's by now, perhaps.
         let done = sqlx::query(
             "WITH replayed AS (
-                UPDATE deliveries SET status = 0, due_at_ms = $4, attempts = 0, key = NULL,
+                UPDATE deliveries SET status = 0, due_at_ms = $4, attempts = 0, lost = 0, key = NULL,
                     fields = coalesce($3, fields)
                 WHERE app_id = $1 AND id = $2 AND status = 3 RETURNING 1
              )
@@ -273,7 +276,7 @@ impl OutboxStore for PostgresOutboxStore {
     async fn replay_all(&self, app: AppId, now_ms: u64) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "WITH replayed AS (
-                UPDATE deliveries SET status = 0, due_at_ms = $2, attempts = 0, key = NULL
+                UPDATE deliveries SET status = 0, due_at_ms = $2, attempts = 0, lost = 0, key = NULL
                 WHERE app_id = $1 AND status = 3 RETURNING 1
              )
              SELECT pg_notify('picloud_outbox', '') FROM replayed",
@@ -310,6 +313,18 @@ impl OutboxStore for PostgresOutboxStore {
         .await
         .map_err(failed)?;
         rows.into_iter().map(crate::outbox_row::queue_state).collect()
+    }
+
+    async fn depth(&self) -> Result<Depth, StoreError> {
+        let row: DepthRow = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM deliveries WHERE due_at_ms IS NOT NULL),
+                (SELECT count(*) FROM deliveries WHERE status = 3),
+                (SELECT min(due_at_ms) FROM deliveries WHERE due_at_ms IS NOT NULL)",
+        )
+        .fetch_one(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        depth(row)
     }
 
     async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {

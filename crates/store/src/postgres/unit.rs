@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use picloud_shared::kv::{self, Collection, Seen};
 use picloud_shared::outbox::MAX_PER_ROOT;
 use picloud_shared::unit::{Kept, Quotas, UnitStore, WriteSet};
-use picloud_shared::{AppId, StoreError, files};
+use picloud_shared::{AppId, StoreError, fault, files};
 
 use super::outbox::Outbox;
 use super::{PostgresDatabase, Retries, state};
@@ -31,6 +31,7 @@ impl UnitStore for PostgresUnitStore {
         let files = FileArrays::of(&write_set.files);
         let outbox = Outbox::of(&write_set.events)?;
         let mut retries = Retries::default();
+        fault::point("commit.before");
         let kept = loop {
             let kept = sqlx::query_as(COMMIT)
                 .bind(app.0)
@@ -63,6 +64,7 @@ impl UnitStore for PostgresUnitStore {
                 kept => break kept,
             }
         };
+        fault::point("commit.after");
         let (kv_bytes, file_bytes, ()): (i64, Option<i64>, ()) =
             kept.map_err(|error| match state(&error) {
                 "PC001" => StoreError::Conflict,

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use picloud_shared::{AppId, StoreError};
+use picloud_shared::{AppId, StoreError, fault};
 use sqlx::SqliteConnection;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -102,7 +102,10 @@ async fn commit(writer: &Writer, batch: &[Member]) -> Vec<Answer> {
         Err(error) => Err(error),
     };
     let alone = written.is_err() && batch.len() > 1;
-    match transaction.finish(written).await {
+    fault::point("commit.before");
+    let finished = transaction.finish(written).await;
+    fault::point("commit.after");
+    match finished {
         Ok(answers) => answers,
         // One member can bring a statement down for all, with a value that is
         // no JSON say. Alone, each gets the answer that is its own.

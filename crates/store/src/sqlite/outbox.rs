@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use picloud_shared::outbox::{
-    Claim, Claimed, Delivery, DeliveryId, Emitted, Event, EventId, Failure, Lane, Lease,
+    Claim, Claimed, Delivery, DeliveryId, Depth, Emitted, Event, EventId, Failure, Lane, Lease,
     MAX_PER_ROOT, OutboxStore, QueueState, Recorded,
 };
 use picloud_shared::{AppId, ScriptError, StoreError};
@@ -16,7 +16,8 @@ use super::SqliteDatabase;
 use super::writer::Writer;
 use crate::convert::{corrupt, failed, signed, to_json, unsigned};
 use crate::outbox_row::{
-    DeliveryRow, EventRow, NewDelivery, NewEvent, hex, put_off, recorded, stopped, with_events,
+    DeliveryRow, DepthRow, EventRow, NewDelivery, NewEvent, depth, hex, put_off, recorded, stopped,
+    with_events,
 };
 
 pub(crate) struct SqliteOutboxStore(pub(crate) Arc<SqliteDatabase>);
@@ -179,7 +180,7 @@ impl OutboxStore for SqliteOutboxStore {
         let mut transaction = self.0.main.writer.begin().await?;
         // Its key is another's by now, perhaps.
         let done = sqlx::query(
-            "UPDATE deliveries SET status = 0, due_at_ms = ?4, attempts = 0, key = NULL,
+            "UPDATE deliveries SET status = 0, due_at_ms = ?4, attempts = 0, lost = 0, key = NULL,
                 fields = coalesce(?3, fields)
              WHERE app_id = ?1 AND id = ?2 AND status = 3",
         )
@@ -196,7 +197,7 @@ impl OutboxStore for SqliteOutboxStore {
     async fn replay_all(&self, app: AppId, now_ms: u64) -> Result<u64, StoreError> {
         let mut transaction = self.0.main.writer.begin().await?;
         let done = sqlx::query(
-            "UPDATE deliveries SET status = 0, due_at_ms = ?2, attempts = 0, key = NULL
+            "UPDATE deliveries SET status = 0, due_at_ms = ?2, attempts = 0, lost = 0, key = NULL
              WHERE app_id = ?1 AND status = 3",
         )
         .bind(app.0)
@@ -231,6 +232,18 @@ impl OutboxStore for SqliteOutboxStore {
         .await
         .map_err(failed)?;
         rows.into_iter().map(crate::outbox_row::queue_state).collect()
+    }
+
+    async fn depth(&self) -> Result<Depth, StoreError> {
+        let row: DepthRow = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM deliveries WHERE due_at_ms IS NOT NULL),
+                (SELECT count(*) FROM deliveries WHERE status = 3),
+                (SELECT min(due_at_ms) FROM deliveries WHERE due_at_ms IS NOT NULL)",
+        )
+        .fetch_one(&self.0.main.readers)
+        .await
+        .map_err(failed)?;
+        depth(row)
     }
 
     async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {
@@ -297,10 +310,12 @@ impl SqliteOutboxStore {
 /// other one uses this database.
 pub(super) async fn recover(writer: &Writer) -> Result<(), StoreError> {
     let mut transaction = writer.begin().await?;
-    let done = sqlx::query("UPDATE deliveries SET status = 0, due_at_ms = 0 WHERE status = 1")
-        .execute(transaction.connection()?)
-        .await
-        .map_err(failed);
+    let done = sqlx::query(
+        "UPDATE deliveries SET status = 0, due_at_ms = 0, lost = lost + 1 WHERE status = 1",
+    )
+    .execute(transaction.connection()?)
+    .await
+    .map_err(failed);
     let recovered = transaction.finish(done).await?.rows_affected();
     if recovered > 0 {
         tracing::info!(recovered, "deliveries that were being handled are handed out again");
@@ -311,10 +326,10 @@ pub(super) async fn recover(writer: &Writer) -> Result<(), StoreError> {
 async fn fail(connection: &mut SqliteConnection, failures: &[Failure]) -> Result<u64, StoreError> {
     let mut held = 0;
     for Failure { app, lease, error, then, events } in failures {
-        let (status, due_at_ms, refund) = put_off(*then);
+        let (status, due_at_ms, ended) = put_off(*then);
         let done = sqlx::query(
             "UPDATE deliveries
-             SET status = ?4, due_at_ms = ?5, attempts = attempts - ?6, error = ?7
+             SET status = ?4, due_at_ms = ?5, attempts = attempts + ?6, error = ?7
              WHERE app_id = ?1 AND id = ?2 AND token = ?3 AND status = 1",
         )
         .bind(app.0)
@@ -322,7 +337,7 @@ async fn fail(connection: &mut SqliteConnection, failures: &[Failure]) -> Result
         .bind(lease.token)
         .bind(status)
         .bind(due_at_ms)
-        .bind(refund)
+        .bind(ended)
         .bind(to_json(error)?)
         .execute(&mut *connection)
         .await
@@ -342,15 +357,15 @@ async fn claim(
 ) -> Result<Vec<Claimed>, StoreError> {
     let mut claimed = Vec::new();
     for Claim { app, queue, limit, lease_ms } in claims {
-        let leased: Vec<(Uuid, i64)> = sqlx::query_as(
+        let leased: Vec<(Uuid, i64, i64)> = sqlx::query_as(
             "UPDATE deliveries SET status = 1, due_at_ms = ?5, token = token + 1,
-                attempts = attempts + 1
+                lost = lost + CASE status WHEN 1 THEN 1 ELSE 0 END
              WHERE app_id = ?1 AND id IN (
                 SELECT id FROM deliveries
                 WHERE app_id = ?1 AND queue = ?2 AND due_at_ms <= ?3
                 ORDER BY due_at_ms, id LIMIT ?4
              )
-             RETURNING id, token",
+             RETURNING id, token, lost",
         )
         .bind(app.0)
         .bind(queue)
@@ -360,7 +375,7 @@ async fn claim(
         .fetch_all(&mut *connection)
         .await
         .map_err(failed)?;
-        let ids: Vec<_> = leased.iter().map(|(id, _)| hex(*id)).collect();
+        let ids: Vec<_> = leased.iter().map(|(id, ..)| hex(*id)).collect();
         let ids = to_json(&ids)?;
         let deliveries: Vec<DeliveryRow> = sqlx::query_as(select_deliveries!(
             "WHERE app_id = ?1 AND id IN (SELECT unhex(value) FROM json_each(?2)) ORDER BY id"
@@ -451,7 +466,8 @@ pub(super) async fn acknowledge(
     }
     let done: Vec<_> = leases.iter().map(|(app, l)| (app, hex(l.delivery.0))).collect();
     sqlx::query(
-        "UPDATE deliveries SET status = 2, due_at_ms = NULL, error = NULL
+        "UPDATE deliveries
+         SET status = 2, due_at_ms = NULL, error = NULL, attempts = attempts + 1
          WHERE (app_id, id) IN (SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?1))",
     )
     .bind(to_json(&done)?)
@@ -500,6 +516,27 @@ pub(super) async fn write(
          ON CONFLICT DO NOTHING",
     )
     .bind(to_json(&deliveries)?)
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    if deliveries.iter().all(|(_, delivery)| delivery.key.is_none()) {
+        return Ok(());
+    }
+    // A message that is there already, under its key, has not been sent.
+    let keyed: Vec<_> = deliveries
+        .iter()
+        .filter(|(_, delivery)| delivery.key.is_some())
+        .map(|(app, delivery)| (app, &delivery.event))
+        .collect();
+    sqlx::query(
+        "DELETE FROM events
+         WHERE (app_id, id) IN (SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?1))
+            AND NOT EXISTS (
+                SELECT 1 FROM deliveries AS d
+                WHERE d.app_id = events.app_id AND d.event_id = events.id
+            )",
+    )
+    .bind(to_json(&keyed)?)
     .execute(connection)
     .await
     .map(drop)

@@ -208,6 +208,15 @@ pub(super) async fn send(
         event: first.map(|emitted| emitted.event.id),
         deliveries: first.map_or(0, |emitted| emitted.deliveries.len()),
     };
+    let is_keyed = sent.iter().flat_map(|one| &one.deliveries).any(|one| one.key.is_some());
     outside::commit(node, app, &emitter, sent).await?;
+    let answer = match answer.event {
+        // A message with this key waits already, unless there is this one.
+        Some(event) if is_keyed => {
+            let found = node.stores.outbox.find(app.id, event).await?;
+            if found.is_some() { answer } else { Sent { event: None, deliveries: 0 } }
+        }
+        _ => answer,
+    };
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }
