@@ -216,24 +216,26 @@ impl ServiceEventEmitter {
     #[must_use]
     pub fn emit(&self, happened: &ServiceEvent<'_>) -> Option<Emitted> {
         let (on, filters) = (happened.on(), happened.filters());
-        let mut handlers: Vec<(String, u32)> = self
-            .triggers
-            .iter()
-            .filter(|trigger| trigger.matches(on, &filters))
-            .map(|trigger| (trigger.handler.handler.to_string(), trigger.attempts))
-            .collect();
+        let mut matching = self.triggers.iter().filter(|trigger| trigger.matches(on, &filters));
+        let of = |trigger: &Trigger| (trigger.handler.handler.to_string(), trigger.attempts);
+        let mut handlers: Vec<(String, u32)> = Vec::new();
         let (mut queue, mut key, mut due_at_ms) = ("", None, self.now_ms);
         match *happened {
-            ServiceEvent::ScheduleFire { handler, .. } => {
-                handlers.insert(0, (handler.to_string(), DEFAULT_ATTEMPTS));
-            }
             ServiceEvent::QueueMessage { queue: name, delay_s, key: given, .. } => {
-                // A message is for one consumer.
-                handlers.truncate(1);
-                (queue, key) = (name, given);
+                // A message is for one consumer, and waits where that one's do:
+                // scripts make up names of queues, and each is not to be a lane
+                // that the dispatcher must look at.
+                let consumer = matching.next();
+                handlers.extend(consumer.map(of));
+                queue = consumer.map_or("", Trigger::queue);
+                key = given.map(|key| format!("{name}/{key}"));
                 due_at_ms = self.now_ms.saturating_add(delay_s.saturating_mul(1000));
             }
-            _ => {}
+            ServiceEvent::ScheduleFire { handler, .. } => {
+                handlers.push((handler.to_string(), DEFAULT_ATTEMPTS));
+                handlers.extend(matching.map(of));
+            }
+            _ => handlers.extend(matching.map(of)),
         }
         if handlers.is_empty() {
             return None;
@@ -245,7 +247,7 @@ impl ServiceEventEmitter {
             id: DeliveryId::new(self.now_ms, self.random()),
             handler,
             queue: queue.to_owned(),
-            key: key.map(str::to_owned),
+            key: key.clone(),
             due_at_ms,
             max_attempts,
         };

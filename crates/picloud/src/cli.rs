@@ -113,13 +113,23 @@ pub fn main() -> ExitCode {
         Err(error) => return malformed(&error),
     };
     let output = cli.global.output();
-    let result = tokio::runtime::Runtime::new()
-        .context("cannot start")
-        .and_then(|runtime| runtime.block_on(run(cli)));
+    let result = runtime().context("cannot start").and_then(|runtime| runtime.block_on(run(cli)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output.failure(&error),
     }
+}
+
+/// Looks at its sockets and timers after fewer slices than is usual: a script's
+/// slice is longer than most, and whoever waits for an answer should not wait
+/// behind sixty of them.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    const SLICES: u32 = 11;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .event_interval(SLICES)
+        .global_queue_interval(SLICES)
+        .build()
 }
 
 async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {

@@ -21,6 +21,11 @@ use crate::{AppSlug, Handler, HostPattern, LimitOverrides, Position, ScriptError
 pub const FILE: &str = "picloud.toml";
 /// Bytes that it may have.
 pub const MAX_BYTES: usize = 64 * 1024;
+/// Triggers that an app may have: each change is compared with all of them, and
+/// each consumer of messages is looked at by whoever delivers.
+const MAX_TRIGGERS: usize = 100;
+/// Schedules that an app may have.
+const MAX_SCHEDULES: usize = 100;
 /// Characters that a schedule's name may have.
 const MAX_SCHEDULE_NAME: usize = 100;
 
@@ -67,6 +72,11 @@ impl Manifest {
             return Err(source.invalid(0..0, message));
         }
         let raw: File = toml::from_str(text).map_err(|error| source.error(&error))?;
+        if raw.triggers.len() > MAX_TRIGGERS || raw.schedules.len() > MAX_SCHEDULES {
+            let message =
+                format!("an app has at most {MAX_TRIGGERS} triggers and {MAX_SCHEDULES} schedules");
+            return Err(source.invalid(0..0, message));
+        }
         Ok(Self {
             name: raw.name,
             routes: raw
@@ -397,6 +407,14 @@ GREETING = "hello"
     #[test]
     fn everything_is_optional() {
         assert_eq!(Manifest::parse("").unwrap(), Manifest::default());
+    }
+
+    #[test]
+    fn there_is_an_end_to_triggers_and_schedules() {
+        let trigger = "[[triggers]]\non = 'kv.set'\nhandler = 'a.rhai'\n";
+        assert!(Manifest::parse(&trigger.repeat(100)).is_ok());
+        let error = Manifest::parse(&trigger.repeat(101)).unwrap_err();
+        assert!(error.message.contains("at most 100 triggers"), "{error}");
     }
 
     #[test]

@@ -110,7 +110,8 @@ pub struct Event {
 pub struct NewDelivery {
     pub id: DeliveryId,
     pub handler: String,
-    /// Empty for what is no message.
+    /// The queue of its consumer, which may have a `*` in it; empty for what is
+    /// no message.
     pub queue: String,
     /// While a delivery with this key waits or runs in the queue, another one
     /// with it is not written.

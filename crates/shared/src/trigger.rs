@@ -146,6 +146,14 @@ pub struct Trigger {
 }
 
 impl Trigger {
+    /// The queue, or the queues, whose messages it handles; empty if it is for
+    /// other events.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        let queue = self.filter.get("queue").filter(|_| self.on == EventType::QueueMessage);
+        queue.map_or("", Glob::as_str)
+    }
+
     /// Whether an event with these fields is one of the trigger's.
     #[must_use]
     pub fn matches(&self, on: EventType, fields: &[(&str, &str)]) -> bool {

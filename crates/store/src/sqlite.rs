@@ -115,11 +115,10 @@ impl File {
             .clone()
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(synchronous)
             .pragma("cache_size", "-8000")
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864");
-        let writer = Writer::open(write, migrations).await?;
+        let writer = Writer::open(write, synchronous, migrations).await?;
         // Nothing reaps idle connections, so nothing wakes up for it.
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)

@@ -6,7 +6,7 @@
 //! can be lost with its connection, so there it also looks from time to time.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,12 +33,11 @@ const RETRY: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_secs(10);
 /// How long runs have to end once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
-/// Deliveries that are claimed at one time, of all apps.
+/// Deliveries that are claimed ahead of their runs, of all apps together: one
+/// claim does for many runs. An app that comes later gets its own beside them.
 const IN_HAND: u32 = 256;
-/// Of these, one lane's: more than run, so that one claim does for many runs.
+/// One lane's, at most.
 const AHEAD: u32 = 64;
-/// A lane that has no more of them left claims again.
-const LOW: u32 = 32;
 /// What is claimed begins within this time, or is handed back: its lease is to
 /// outlast its run.
 const START_MS: u64 = LEASE_MARGIN_MS / 2;
@@ -55,7 +54,7 @@ pub(super) async fn run(node: Arc<Node>, settlers: mpsc::UnboundedReceiver<Settl
     let capacity = u32::try_from(node.max_concurrent_executions / 2).unwrap_or(u32::MAX).max(1);
     let mut edge = Edge {
         node,
-        in_hand: Dispatcher::new(IN_HAND),
+        in_hand: Dispatcher::new(u32::MAX),
         running: Dispatcher::new(capacity),
         ready: BTreeMap::new(),
         runs: JoinSet::new(),
@@ -86,8 +85,9 @@ struct Edge {
     failures: Vec<Failure>,
     /// Whether there may be something new in the store.
     look: bool,
-    /// Lanes that had more to claim than there was room for.
-    wanting: Vec<LaneId>,
+    /// Lanes that had more to claim than there was room for, and with how many
+    /// in hand they are to be looked at again.
+    wanting: Vec<(AppId, String, u32)>,
     /// When the next thing is due that is not yet: Unix time in milliseconds.
     next_ms: Option<u64>,
     settlers: mpsc::UnboundedReceiver<Settler>,
@@ -109,6 +109,8 @@ impl Edge {
                 self.ended(done);
             }
             let sleep = match self.round().await {
+                // What was handed back is to be written at once.
+                Ok(()) if !self.failures.is_empty() => continue,
                 Ok(()) => self.next_ms.map(|due_ms| {
                     Duration::from_millis(due_ms.saturating_sub(node.clock.now_ms()))
                 }),
@@ -180,9 +182,8 @@ impl Edge {
             // They may be due again soon.
             self.look = true;
         }
-        let runs_low =
-            self.wanting.iter().any(|(app, queue)| self.in_hand.of_lane(*app, queue) <= LOW);
-        if self.look || runs_low {
+        let mut wanting = self.wanting.iter();
+        if self.look || wanting.any(|(app, queue, low)| self.in_hand.of_lane(*app, queue) <= *low) {
             self.look().await?;
         }
         self.start().await?;
@@ -203,16 +204,21 @@ impl Edge {
         let next = lanes.iter().map(|lane| lane.due_at_ms).filter(|due| *due > now_ms).min();
         self.next_ms = next.into_iter().chain(next_tick).min();
         let due: Vec<Lane> = lanes.into_iter().filter(|lane| lane.due_at_ms <= now_ms).collect();
+        let mut apps: BTreeSet<AppId> = self.ready.keys().map(|(app, _)| *app).collect();
+        apps.extend(due.iter().map(|lane| lane.app));
+        let share = IN_HAND / u32::try_from(apps.len()).unwrap_or(u32::MAX).max(1);
         let mut wanted = Vec::with_capacity(due.len());
         for lane in due {
             let app = self.active(&lane.slug, lane.app).await?;
             let Capacity { lane: runs, lease_ms, .. } = capacity(app.as_ref(), &lane.queue);
             // Where others could do it, too, nobody takes more than is soon done.
             let ahead = if self.node.stores.is_shared() { 2 * runs } else { AHEAD };
-            if self.in_hand.of_lane(lane.app, &lane.queue) > LOW.min(ahead) {
-                self.wanting.push((lane.app, lane.queue));
+            let ahead = ahead.min(share).max(1);
+            if self.in_hand.of_lane(lane.app, &lane.queue) > ahead / 2 {
+                self.wanting.push((lane.app, lane.queue, ahead / 2));
             } else {
-                wanted.push((lane, Capacity { app: 2 * AHEAD, lane: ahead, lease_ms }));
+                let capacity = Capacity { app: share.clamp(1, 2 * AHEAD), lane: ahead, lease_ms };
+                wanted.push((lane, capacity));
             }
         }
         let claims = self.in_hand.plan(&wanted, now_ms);
@@ -241,10 +247,10 @@ impl Edge {
             ready.deliveries.push_back((one, now_ms + START_MS));
         }
         // Those that got all they could have may have more.
-        for (lane, _) in wanted {
+        for (lane, Capacity { lane: ahead, .. }) in wanted {
             let id = (lane.app, lane.queue);
             if left.get(&id).is_none_or(|left| *left == 0) {
-                self.wanting.push(id);
+                self.wanting.push((id.0, id.1, ahead / 2));
             }
         }
         Ok(())
@@ -400,8 +406,7 @@ fn capacity(app: Option<&Arc<RunnableApp>>, queue: &str) -> Capacity {
         return Capacity { app: 1, lane: 1, lease_ms: LEASE_MARGIN_MS };
     };
     let of_app = u32::try_from(app.limits.concurrency / 2).unwrap_or(u32::MAX).max(1);
-    let filters = [("queue", queue)];
-    let consumer = app.triggers.iter().find(|t| t.matches(EventType::QueueMessage, &filters));
+    let consumer = app.triggers.iter().find(|trigger| trigger.queue() == queue);
     let of_queue = consumer.and_then(|trigger| trigger.concurrency).unwrap_or(of_app);
     let lane = if queue.is_empty() { of_app } else { of_queue };
     Capacity { app: of_app, lane, lease_ms: app.limits.event_ms + LEASE_MARGIN_MS }
@@ -427,6 +432,11 @@ async fn deliver(
     let Claimed { attempt, max_attempts, .. } = claimed;
     let then = dispatcher::after(ended, attempt, max_attempts, now_ms, rand::random());
     let then = then?;
+    match then {
+        Then::Retry(_) => metrics::counter!("picloud_delivery_retries_total").increment(1),
+        Then::Bury => metrics::counter!("picloud_dead_letters_total").increment(1),
+        Then::HandBack(_) => {}
+    }
     let mut events = Vec::new();
     if then == Then::Bury {
         tracing::info!(delivery = %claimed.lease.delivery, outcome, "a delivery is a dead letter");

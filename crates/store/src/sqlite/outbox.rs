@@ -91,13 +91,15 @@ impl OutboxStore for SqliteOutboxStore {
         if claims.is_empty() {
             return Ok(Vec::new());
         }
-        let mut transaction = self.0.main.writer.begin().await?;
+        // A claim that is undone has led to nothing that is not undone, too.
+        let mut transaction = self.0.main.writer.begin_unflushed().await?;
         let claimed = claim(transaction.connection()?, claims, now_ms).await;
         transaction.finish(claimed).await
     }
 
     async fn fail(&self, failures: &[Failure]) -> Result<u64, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
+        // So with a failure: its delivery is run once more.
+        let mut transaction = self.0.main.writer.begin_unflushed().await?;
         let failed = fail(transaction.connection()?, failures).await;
         transaction.finish(failed).await
     }

@@ -2,15 +2,22 @@
 
 use picloud_shared::StoreError;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::convert::failed;
 
+/// Begins a transaction whose commit waits until it is on the disk.
+const FLUSHED: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
+/// Begins one whose commit does not wait.
+const UNFLUSHED: &str = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE";
+
 /// Hands out one transaction at a time, in the order they were asked for.
 pub(super) struct Writer {
     options: SqliteConnectOptions,
+    /// How a transaction begins.
+    begin: &'static str,
     state: Mutex<State>,
 }
 
@@ -32,15 +39,32 @@ impl Writer {
     /// Opens the file and brings its schema up to date.
     pub(super) async fn open(
         options: SqliteConnectOptions,
+        synchronous: SqliteSynchronous,
         migrations: &Migrator,
     ) -> Result<Self, StoreError> {
+        let begin = match synchronous {
+            SqliteSynchronous::Full => FLUSHED,
+            _ => UNFLUSHED,
+        };
+        let options = options.synchronous(synchronous);
         let mut connection = options.connect().await.map_err(failed)?;
         migrations.run(&mut connection).await.map_err(failed)?;
         let state = State { connection: Some(connection), unfinished: false };
-        Ok(Self { options, state: Mutex::new(state) })
+        Ok(Self { options, begin, state: Mutex::new(state) })
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction<'_>, StoreError> {
+        self.begin_as(self.begin).await
+    }
+
+    /// A transaction that a power failure may undo, and never without all that
+    /// came after it: its commit does not wait for the disk, the next one of
+    /// [`Writer::begin`] does for both, as the log is written in order.
+    pub(super) async fn begin_unflushed(&self) -> Result<Transaction<'_>, StoreError> {
+        self.begin_as(UNFLUSHED).await
+    }
+
+    async fn begin_as(&self, begin: &'static str) -> Result<Transaction<'_>, StoreError> {
         let mut state = self.state.lock().await;
         if state.unfinished && !rolled_back(state.connection()?).await {
             // Whatever state the old connection is in, a new one is not.
@@ -53,7 +77,7 @@ impl Writer {
         state.unfinished = true;
         // IMMEDIATE takes the write lock now, so that no statement later on
         // can find that somebody else has it.
-        execute(state.connection()?, "BEGIN IMMEDIATE").await?;
+        execute(state.connection()?, begin).await?;
         Ok(Transaction { state })
     }
 
