@@ -104,7 +104,8 @@ async fn run() -> anyhow::Result<()> {
     sustained(&picloud).await?;
     backlog(&picloud).await?;
     drop(picloud);
-    idle_schedules().await
+    idle_schedules().await?;
+    ticks().await
 }
 
 async fn row(picloud: &Arc<Server>, name: &str) -> anyhow::Result<(Duration, Duration)> {
@@ -214,6 +215,36 @@ async fn idle_schedules() -> anyhow::Result<()> {
         "\n{SCHEDULES} schedules, none due: {used:.2} s of CPU in {} s ({:.2} %)",
         IDLE.as_secs(),
         100.0 * used / IDLE.as_secs_f64()
+    );
+    Ok(())
+}
+
+/// How late a tick's handler begins.
+async fn ticks() -> anyhow::Result<()> {
+    const TICKS: usize = 20;
+    let temp = tempfile::tempdir()?;
+    let picloud = Server::picloud(temp.path())?;
+    let tick = "fn on_schedule(tick) {
+        kv::collection(\"late\").set(`${tick.scheduled_at}`, time::now() - tick.scheduled_at);
+    }";
+    let index = "fn get(req) { kv::collection(\"late\").list().items.map(|item| item.value) }";
+    picloud.upload_file("ticks", "tick.rhai", tick).await?;
+    picloud.upload_file("ticks", "index.rhai", index).await?;
+    let manifest = "[[schedules]]\ncron = '* * * * * *'\nhandler = 'tick.rhai'";
+    picloud.upload_file("ticks", "picloud.toml", manifest).await?;
+    let late = loop {
+        let late: Vec<u64> = serde_json::from_str(&picloud.get("ticks", "/").await?)?;
+        if late.len() >= TICKS {
+            break late;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let (most, sum) = (late.iter().max(), late.iter().sum::<u64>());
+    println!(
+        "\n{} ticks, one a second: {:.1} ms late on average, {} ms at most",
+        late.len(),
+        sum as f64 / late.len() as f64,
+        most.unwrap_or(&0)
     );
     Ok(())
 }

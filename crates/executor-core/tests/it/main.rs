@@ -8,6 +8,8 @@ mod support;
 #[cfg(test)]
 mod effects;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod executor;
 #[cfg(test)]
 mod unit_of_work;

@@ -12,6 +12,7 @@ use picloud_shared::execution::LogQuery;
 use picloud_shared::kv::{
     Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, Write, WriteSet,
 };
+use picloud_shared::outbox::{Emitted, Lease};
 use picloud_shared::unit::{self, Kept, Quotas, UnitStore};
 use picloud_shared::{
     AppId, Clock, CompileError, Event, Execution, ExecutionId, ExecutionStore, Finished,
@@ -42,6 +43,11 @@ pub struct MemoryStore {
     pub broken: Mutex<bool>,
     pub reads: AtomicU64,
     pub files: Arc<MemoryFiles>,
+    /// Events and acknowledgements that were committed.
+    pub events: Mutex<Vec<Emitted>>,
+    pub acks: Mutex<Vec<Lease>>,
+    /// The lease that somebody else has taken over.
+    pub taken_over: Mutex<Option<Lease>>,
 }
 
 impl MemoryStore {
@@ -125,7 +131,12 @@ impl UnitStore for MemoryStore {
         quotas: Quotas,
         now_ms: u64,
     ) -> Result<Kept, StoreError> {
+        if write_set.ack.is_some() && write_set.ack == *self.taken_over.lock().unwrap() {
+            return Err(StoreError::Superseded);
+        }
         let kv_bytes = self.commit_kv(app, write_set.kv, quotas.kv_bytes, now_ms).await?;
+        self.events.lock().unwrap().extend(write_set.events);
+        self.acks.lock().unwrap().extend(write_set.ack);
         let file_bytes = self.files.apply(app, write_set.files, quotas.file_bytes)?;
         Ok(Kept { kv_bytes, file_bytes })
     }

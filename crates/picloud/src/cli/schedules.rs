@@ -82,11 +82,11 @@ fn schedule_text(schedule: &ScheduleInfo) -> String {
         lines.push(format!("  handler  {}", text::line(handler)));
     }
     if let Some(last) = last_fire_ms {
-        lines.push(format!("  last     {}", text::time(*last)));
+        lines.push(format!("  last     {}", text::time_in(*last, timezone)));
     }
     for (index, at) in upcoming_ms.iter().enumerate() {
         let label = if index == 0 { "next" } else { "" };
-        lines.push(format!("  {DIM}{label:<8}{DIM:#} {}", text::time(*at)));
+        lines.push(format!("  {DIM}{label:<8}{DIM:#} {}", text::time_in(*at, timezone)));
     }
     lines.join("\n")
 }

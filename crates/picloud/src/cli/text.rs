@@ -99,6 +99,14 @@ pub fn time(ms: u64) -> String {
     format_time(ms, "%Y-%m-%d %H:%M:%S", TimeZone::system())
 }
 
+/// `2026-03-01 08:15:30` in the time zone of that name, or in the system's if
+/// that is not known here.
+#[must_use]
+pub fn time_in(ms: u64, timezone: &str) -> String {
+    let zone = TimeZone::get(timezone).unwrap_or_else(|_| TimeZone::system());
+    format_time(ms, "%Y-%m-%d %H:%M:%S", zone)
+}
+
 /// `08:15:30.123` in the system's time zone.
 #[must_use]
 pub fn time_of_day(ms: u64) -> String {
@@ -167,6 +175,8 @@ mod tests {
         assert_eq!([7, 1_400, 2_100_000].map(duration), ["7 µs", "1.4 ms", "2.10 s"]);
         assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(format_time(951_827_696_123, "%H:%M:%S%.3f", TimeZone::UTC), "12:34:56.123");
+        assert_eq!(time_in(951_827_696_123, "UTC"), "2000-02-29 12:34:56");
+        assert_eq!(time_in(951_827_696_123, "Mars/Olympus"), time(951_827_696_123));
         assert_eq!(format_time(u64::MAX, "%H", TimeZone::UTC), u64::MAX.to_string());
     }
 

@@ -164,6 +164,9 @@ impl Edge {
             self.running.ended(app, &queue);
             self.in_hand.ended(app, &queue);
         }
+        // What it has led to is committed, and yet perhaps not heard of: whoever
+        // waits for the end of everything waits for that, too.
+        self.look |= !self.waiting.is_empty();
     }
 
     /// Writes what has failed, claims what is due, starts what there is room

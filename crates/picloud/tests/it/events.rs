@@ -371,9 +371,6 @@ async fn a_schedule_runs_pauses_and_is_run_by_hand(server: &Picloud) {
     let at: Vec<u64> =
         ticks.as_array().unwrap().iter().map(|t| t["scheduled_at"].as_u64().unwrap()).collect();
     assert!(at.windows(2).all(|w| w[1] > w[0] && w[1] % 1_000 == 0), "each tick once: {at:?}");
-    let late = |t: &Value| t["at"].as_u64().unwrap() - t["scheduled_at"].as_u64().unwrap();
-    assert!(ticks.as_array().unwrap().iter().all(|tick| late(tick) < 1_000), "{ticks}");
-
     let cli = |args: &[&str]| {
         server.cli(["schedules", "--app", "app", "--json"].iter().chain(args).copied())
     };

@@ -331,6 +331,50 @@ fn nothing_of_a_test_can_be_used_by_a_handler() {
 }
 
 #[test]
+fn whatever_an_event_leads_to_has_happened_when_the_test_goes_on() {
+    App::new(&[
+        (
+            "picloud.toml",
+            "[[triggers]]\non = 'events.publish'\ntopic = 'chain'\nhandler = 'chain.rhai'\n\
+             [[triggers]]\non = 'queue.message'\nqueue = 'later'\nhandler = 'chain.rhai'\n\
+             [[schedules]]\ncron = '0 8 * * *'\nhandler = 'chain.rhai'",
+        ),
+        (
+            "chain.rhai",
+            r#"
+            fn on_event(event) {
+                let n = event.payload;
+                if n > 0 { events::publish("chain", n - 1); } else { kv::collection("c").incr("ends"); }
+            }
+            fn on_message(message) { events::publish("chain", 3); }
+            fn on_schedule(tick) { queue::named("later").send((), #{ delay: 60 }); }
+            "#,
+        ),
+        (
+            "tests/chain.rhai",
+            r#"
+            fn ends() { kv::collection("c").get_or("ends", 0) }
+            fn test_long_chains() {
+                for i in 1..31 {
+                    events::publish("chain", 12);
+                    assert_eq(ends(), i);
+                }
+            }
+            fn test_schedules() {
+                for day in 1..8 {
+                    test::advance(24 * 3600);
+                    assert_eq(ends(), day);
+                    assert_eq(time::format(time::now(), "%H:%M"), "00:00");
+                }
+                assert_eq(test::dead_letters(), []);
+            }
+            "#,
+        ),
+    ])
+    .passes();
+}
+
+#[test]
 fn every_example_passes_its_tests() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let mut count = 0;

@@ -17,7 +17,12 @@ async fn a_ping_changes_nothing_and_a_closed_store_answers_none(stores: &Stores)
     stores.close().await;
     assert_unavailable(stores.ping().await);
     assert_unavailable(commit(stores, app, [set("c", "k", Seen::Unread, "2")]).await);
+    let (collection, key) = ("c".parse().unwrap(), "k".parse().unwrap());
+    assert_unavailable(stores.kv.get(app, &collection, &key, 0).await);
     assert_unavailable(stores.kv.usage(app, 0).await);
+    assert_unavailable(stores.outbox.lanes().await);
+    assert_unavailable(stores.outbox.fail(&[]).await);
+    assert_unavailable(stores.schedules.upcoming(1).await);
     assert_unavailable(stores.apps.delete(app).await);
     stores.close().await;
 }
