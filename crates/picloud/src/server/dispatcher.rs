@@ -408,7 +408,9 @@ fn capacity(app: Option<&Arc<RunnableApp>>, queue: &str) -> Capacity {
     let Some(app) = app else {
         return Capacity { app: 1, lane: 1, lease_ms: LEASE_MARGIN_MS };
     };
-    let of_app = u32::try_from(app.limits.concurrency / 2).unwrap_or(u32::MAX).max(1);
+    // Most of a run is waiting for its commit. A quarter is left to requests.
+    let of_app = app.limits.concurrency - app.limits.concurrency / 4;
+    let of_app = u32::try_from(of_app).unwrap_or(u32::MAX).max(1);
     let consumer = app.triggers.iter().find(|trigger| trigger.queue() == queue);
     let of_queue = consumer.and_then(|trigger| trigger.concurrency).unwrap_or(of_app);
     let lane = if queue.is_empty() { of_app } else { of_queue };
