@@ -110,7 +110,7 @@ impl Edge {
             }
             let sleep = match self.round().await {
                 // What was handed back is to be written at once.
-                Ok(()) if !self.failures.is_empty() => continue,
+                Ok(()) if self.look || !self.failures.is_empty() => continue,
                 Ok(()) => self.next_ms.map(|due_ms| {
                     Duration::from_millis(due_ms.saturating_sub(node.clock.now_ms()))
                 }),
@@ -228,6 +228,9 @@ impl Edge {
         let claimed = self.node.stores.outbox.claim(&claims, now_ms).await?;
         if !claimed.is_empty() {
             fault::point("claim.after");
+            // A lane tells when its first is due. When the one behind it is, is
+            // seen only now.
+            self.look = true;
         }
         let mut left: HashMap<LaneId, u32> = HashMap::new();
         for claim in claims {

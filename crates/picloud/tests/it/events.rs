@@ -2,11 +2,15 @@
 //! the handlers that triggers name, and has its effect once.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use picloud_store::testing::with_postgres;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Picloud};
+
+/// How long anything may take before a test fails.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs each body on a server of its own, once per database.
 macro_rules! on_both {
@@ -36,6 +40,7 @@ on_both![
     a_failure_is_tried_again_buried_and_replayed,
     a_chain_and_a_flood_are_stopped,
     a_message_has_a_key_and_one_consumer,
+    what_is_due_later_is_not_forgotten_behind_what_is_due_now,
     a_schedule_runs_pauses_and_is_run_by_hand,
     events_of_one_app_are_its_own,
     changes_from_outside_and_in_previews_are_events_too,
@@ -49,23 +54,27 @@ async fn until(
     path: &str,
     wanted: impl Fn(&Answer) -> bool,
 ) -> Answer {
+    let end = Instant::now() + PATIENCE;
     loop {
         let answer = server.get(app, path).await;
         if wanted(&answer) {
             return answer;
         }
+        assert!(Instant::now() < end, "{app}{path} stays at {answer:?}");
         tokio::task::yield_now().await;
     }
 }
 
 /// Asks for the dead letters until there are so many.
 async fn dead_letters(server: &Picloud, app: &str, count: usize) -> Vec<Value> {
+    let end = Instant::now() + PATIENCE;
     loop {
         let list = server.api("GET", &format!("/apps/{app}/dead-letters"), "").await.json();
         let items = list["items"].as_array().unwrap().clone();
         if items.len() >= count {
             return items;
         }
+        assert!(Instant::now() < end, "{} dead letters of {count}", items.len());
         tokio::task::yield_now().await;
     }
 }
@@ -359,6 +368,18 @@ async fn a_message_has_a_key_and_one_consumer(server: &Picloud) {
     assert_eq!(queues["items"][0]["waiting"], 2, "{queues}");
     let none = server.cli(["queues", "send", "b", "1", "--app", "app"]).ok();
     assert!(none.contains("1 handler"), "{none}");
+}
+
+async fn what_is_due_later_is_not_forgotten_behind_what_is_due_now(server: &Picloud) {
+    let manifest = triggers("keep.rhai", &["on = 'queue.message'\nqueue = 'q'"]);
+    let index = format!(
+        "{SHOW} fn post(req) {{ queue::named(\"q\").send(1, #{{delay: 1}}); queue::named(\"q\").send(2); }}"
+    );
+    let files =
+        [("index.rhai", index.as_str()), ("keep.rhai", KEEP), ("picloud.toml", manifest.as_str())];
+    server.deploy("app", &files).await;
+    assert_eq!(server.request("app.localhost", "POST", "/", "").await.status, 204);
+    until(server, "app", "/", |a| a.json().as_array().unwrap().len() == 2).await;
 }
 
 async fn a_schedule_runs_pauses_and_is_run_by_hand(server: &Picloud) {
