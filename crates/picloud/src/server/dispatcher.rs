@@ -343,7 +343,16 @@ impl Edge {
         let Due { app, slug, name, due_ms } = due;
         let left_out =
             |name, next_ms| Fire { app, name, due_ms, next_ms: Some(next_ms), tick: None };
-        let runnable = match self.node.directory.active(&slug).await {
+        let has_it = |runnable: &RunnableApp| {
+            runnable.release.manifest.schedules.iter().any(|schedule| schedule.name == name)
+        };
+        let mut active = self.node.directory.active(&slug).await;
+        if !active.as_ref().is_ok_and(|app| app.as_deref().is_some_and(has_it)) {
+            // Another node may have deployed since.
+            self.node.directory.invalidate(&slug);
+            active = self.node.directory.active(&slug).await;
+        }
+        let runnable = match active {
             Ok(Some(runnable)) if runnable.app.id == app => runnable,
             Ok(_) => return Ok(left_out(name, now_ms + BROKEN_MS)),
             Err(DirectoryError::Store(error)) => return Err(error),
@@ -370,8 +379,9 @@ impl Edge {
         Ok(Fire { app, name, due_ms, next_ms: firing.next_ms, tick })
     }
 
-    /// Waits for what runs. What is claimed and does not run is handed back,
-    /// and so is what does not end in time.
+    /// Hands back what is claimed and does not run, and waits for what runs.
+    /// What does not end in time is claimed again when its lease is over, or at
+    /// the next start.
     async fn drain(&mut self) {
         let now_ms = self.node.clock.now_ms();
         for (_, ready) in std::mem::take(&mut self.ready) {
@@ -423,16 +433,27 @@ fn capacity(app: Option<&Arc<RunnableApp>>, queue: &str) -> Capacity {
 /// Runs a delivery, and says what is to become of it if it has failed.
 async fn deliver(
     node: &Arc<Node>,
-    app: Option<Arc<RunnableApp>>,
+    mut app: Option<Arc<RunnableApp>>,
     claimed: Claimed,
 ) -> Option<Failure> {
-    let (ended, error, outcome) = match task(node, app.as_deref(), &claimed) {
+    let mut run = task(node, app.as_deref(), &claimed);
+    if let (Err(_), Some(stale)) = (&run, &app) {
+        // Another node may have deployed since.
+        let slug = stale.app.slug.clone();
+        node.directory.invalidate(&slug);
+        let active = node.directory.active(&slug).await.ok().flatten();
+        // An app of the same name may be another one.
+        app = active.filter(|active| active.app.id == claimed.app);
+        run = task(node, app.as_deref(), &claimed);
+    }
+    let (ended, error, outcome) = match run {
         Ok(task) => {
             fault::point("run.before");
             let ended = execute(node, task).await;
             fault::point("run.after");
             ended
         }
+        Err(error) if claimed.lost >= MAX_LOST => (Ended::Impossible, error, "interrupted"),
         Err(error) => (Ended::Impossible, error, "handler_not_found"),
     };
     metrics::counter!("picloud_deliveries_total", "outcome" => outcome).increment(1);
