@@ -567,3 +567,33 @@ async fn two_servers_fire_a_tick_once_and_share_a_queue() {
     })
     .await;
 }
+
+/// A server that has not heard of a deploy through another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_server_has_deployed_is_looked_for_before_it_is_given_up() {
+    with_postgres("what_another_server_has_deployed_is_looked_for", async |url| {
+        let key = "7".repeat(64);
+        let args = ["--database-url", url, "--master-key", &key];
+        let mut one = Picloud::start(&args);
+        let other = Picloud::start(&args);
+        one.deploy("app", &[("index.rhai", SHOW)]).await;
+        assert_eq!(other.get("app", "/").await.json(), json!([]), "it has the first release now");
+        let manifest = triggers("keep.rhai", &["on = 'queue.message'\nqueue = 'q'"])
+            + "[[schedules]]\nname = 'often'\ncron = '* * * * * *'\nhandler = 'keep.rhai'";
+        let files = [("index.rhai", SHOW), ("keep.rhai", KEEP), ("picloud.toml", &manifest)];
+        one.deploy("app", &files).await;
+        let sent = one.api("POST", "/apps/app/queues/q", r#"{ "payload": 1, "delay": 1 }"#).await;
+        assert_eq!(sent.status, 202, "{sent:?}");
+        one.kill9();
+        let has =
+            |kept: &Value, name: &str| kept.as_array().unwrap().iter().any(|e| e["name"] == name);
+        until(&other, "app", "/", |answer| {
+            let kept = answer.json();
+            has(&kept, "message") && has(&kept, "fire")
+        })
+        .await;
+        let dead = other.api("GET", "/apps/app/dead-letters", "").await.json();
+        assert_eq!(dead["items"], json!([]));
+    })
+    .await;
+}
