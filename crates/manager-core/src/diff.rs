@@ -22,6 +22,7 @@ pub struct Snapshot {
 
 /// The way from one release to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Diff {
     pub from: ReleaseNumber,
     pub to: ReleaseNumber,

@@ -81,6 +81,7 @@ impl From<StoreError> for Error {
 
 /// One thing that is wrong with a release's files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Issue {
     /// `syntax_error`, `invalid_manifest`, `route_conflict`, …
     pub code: String,

@@ -7,13 +7,14 @@ use crate::{AppId, AppSlug, LimitOverrides, ReleaseNumber, StoreError};
 
 /// An app as the store knows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct App {
     #[serde(skip)]
     pub id: AppId,
     pub slug: AppSlug,
     /// Unix time, milliseconds.
     pub created_at_ms: u64,
-    /// The release that answers requests; `None` until the first deploy.
+    /// The release that answers requests; there is none until the first deploy.
     pub active_release: Option<ReleaseNumber>,
     /// Where an admin departed from the default limits.
     pub limits: LimitOverrides,

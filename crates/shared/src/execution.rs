@@ -7,6 +7,7 @@ use crate::{AppId, ExecutionId, Level, ReleaseNumber, ScriptError, StoreError, U
 
 /// What is kept of an invocation that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Execution {
     pub id: ExecutionId,
     #[serde(skip, default = "nobody")]
@@ -20,9 +21,9 @@ pub struct Execution {
     pub started_at_ms: u64,
     /// From admission to the end of the commit.
     pub duration_us: u64,
-    /// [`crate::Outcome::code`].
+    /// `ok`, `script_error`, …: the code of its outcome.
     pub outcome: String,
-    /// HTTP status that the client got; `None` if it was no request.
+    /// HTTP status that the client got, if it was a request.
     pub status: Option<u16>,
     pub error: Option<ScriptError>,
     pub usage: Usage,
@@ -36,6 +37,7 @@ fn nobody() -> AppId {
 
 /// One line of an invocation's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogLine {
     /// Given out by the store, growing; 0 before it is stored.
     #[serde(default)]

@@ -16,6 +16,7 @@ pub struct AppId(pub i64);
 
 /// A release's number within its app, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct ReleaseNumber(pub i64);
 
@@ -27,6 +28,7 @@ impl fmt::Display for ReleaseNumber {
 
 /// One execution's name: a version 7 UUID, so ids sort by the time they began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct ExecutionId(pub uuid::Uuid);
 
@@ -55,6 +57,7 @@ impl FromStr for ExecutionId {
 /// An app's name in URLs and host names: `[a-z][a-z0-9-]{1,38}`, not ending in
 /// a hyphen and without `--`, which separates a preview's release from its app.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct AppSlug(String);
 

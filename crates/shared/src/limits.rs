@@ -74,6 +74,7 @@ macro_rules! overrides {
         /// Departures from a set of limits: an admin's for an app, or a
         /// manifest's for its own app.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[serde(default, deny_unknown_fields)]
         pub struct LimitOverrides {
             $(#[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<u64>,)*

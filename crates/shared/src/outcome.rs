@@ -105,6 +105,7 @@ impl fmt::Display for Budget {
 
 /// A place in a script. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Position {
     /// Path within the app.
     pub file: String,
@@ -120,6 +121,7 @@ impl fmt::Display for Position {
 
 /// One call on the way to an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Frame {
     pub function: String,
     /// Where it was called from.
@@ -129,6 +131,7 @@ pub struct Frame {
 
 /// An error of the script's own: thrown by it, or by what it called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ScriptError {
     pub message: String,
     /// The `code` of a thrown `#{ code, message, service }`, or the sandbox's own.
@@ -159,6 +162,7 @@ impl fmt::Display for ScriptError {
 
 /// What an invocation used, over all its attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Usage {
     /// Fuel burnt. After a trap it can be a little under what was truly burnt.
     pub fuel: u64,

@@ -11,6 +11,7 @@ use crate::{AppId, BlobHash, ReleaseNumber, StoreError};
 
 /// A release without its files' contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Release {
     pub number: ReleaseNumber,
     /// Unix time, milliseconds.

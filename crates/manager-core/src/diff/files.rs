@@ -16,13 +16,14 @@ const MAX_LINES: usize = 100_000;
 
 /// A file that is not the same in both releases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FileDiff {
     pub path: String,
     pub change: Change,
-    /// `None` if it is added.
+    /// Before; not of a file that is added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_bytes: Option<u64>,
-    /// `None` if it is removed.
+    /// After; not of a file that is removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_bytes: Option<u64>,
     #[serde(flatten)]
@@ -31,6 +32,7 @@ pub struct FileDiff {
 
 /// What happened to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     Added,
@@ -40,6 +42,7 @@ pub enum Change {
 
 /// What is different in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Contents {
     Text {
@@ -56,6 +59,7 @@ pub enum Contents {
 
 /// Why a file's difference is not shown as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Omitted {
     /// It is no text.

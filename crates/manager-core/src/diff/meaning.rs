@@ -11,6 +11,7 @@ use crate::RouteSummary;
 
 /// What is different beyond the files' contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ManifestDiff {
     /// Those of scripts; a route that has another handler is removed and added.
     /// Files under `public/` are told as files.
@@ -23,6 +24,7 @@ pub struct ManifestDiff {
 
 /// What only one of two sets has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SetDiff<T> {
     pub added: Vec<T>,
     pub removed: Vec<T>,
@@ -30,6 +32,7 @@ pub struct SetDiff<T> {
 
 /// A limit that the manifests set differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LimitDiff {
     pub name: &'static str,
     /// `None` where the app's own limit holds.
@@ -39,6 +42,7 @@ pub struct LimitDiff {
 
 /// Settings by their names. Their values are in the manifest's text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConfigDiff {
     pub added: Vec<String>,
     pub removed: Vec<String>,

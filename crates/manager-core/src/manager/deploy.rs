@@ -35,6 +35,7 @@ pub struct Deployed {
 
 /// A route as people are shown it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RouteSummary {
     /// Empty for every method.
     pub methods: Vec<Method>,

@@ -5,16 +5,18 @@ use picloud_shared::schedule::{Schedule, ScheduleState};
 use picloud_shared::{EventType, ExecutionId, ScriptError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Runs of a schedule that are told in advance.
 pub const UPCOMING: usize = 5;
 
 /// Something that happened, and what became of it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Event {
     pub id: EventId,
     /// `kv.set`, …
+    #[schema(value_type = String)]
     pub on: EventType,
     pub fields: Value,
     pub at_ms: u64,
@@ -31,7 +33,7 @@ pub struct Event {
 }
 
 /// One event for one handler.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Delivery {
     pub id: DeliveryId,
     pub handler: String,
@@ -53,7 +55,7 @@ pub struct Delivery {
 
 /// An event with all that began with the same cause, itself included, a cause
 /// before its effects.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct EventDetail {
     #[serde(flatten)]
     pub event: Event,
@@ -61,7 +63,7 @@ pub struct EventDetail {
 }
 
 /// A delivery that has failed for good, with its event.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct DeadLetter {
     #[serde(flatten)]
     pub delivery: Delivery,
@@ -69,7 +71,7 @@ pub struct DeadLetter {
 }
 
 /// What was sent.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Sent {
     /// The event; `None` if no trigger asks for it, or a message with the same
     /// key waits already.
@@ -79,13 +81,13 @@ pub struct Sent {
 }
 
 /// How many dead letters are delivered once more.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Replayed {
     pub replayed: u64,
 }
 
 /// How a queue stands.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Queue {
     pub queue: String,
     pub waiting: u64,
@@ -97,7 +99,7 @@ pub struct Queue {
 }
 
 /// How a schedule of the active release stands.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct ScheduleInfo {
     pub name: String,
     pub cron: String,

@@ -3,12 +3,15 @@
 mod apps;
 mod change;
 mod dead_letters;
+mod document;
 mod events;
 mod executions;
 mod invoke;
 mod kv;
 mod logs;
 mod outside;
+#[cfg_attr(not(test), expect(dead_code, reason = "for the middleware, which does not ask it yet"))]
+mod policy;
 mod queues;
 mod releases;
 mod schedules;
@@ -24,6 +27,8 @@ use http::request::Parts;
 use picloud_shared::AppSlug;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
 
 use self::change::change;
 use super::auth;
@@ -34,8 +39,24 @@ use crate::node::Node;
 const DEFAULT_PAGE: u32 = 100;
 const MAX_PAGE: u32 = 1_000;
 
+/// Where the API is on the control host.
+const PREFIX: &str = "/api/v1";
+
 pub(super) fn router(node: Arc<Node>) -> Router<Arc<Node>> {
-    let api = Router::new()
+    let api = Router::from(routes())
+        .fallback(async || Problem::not_found("the API has no such path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(405, "method_not_allowed", "the API has this path, but not this method")
+        })
+        // The bodies' limits are each endpoint's own.
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(node, auth::require_admin));
+    Router::new().nest(PREFIX, api)
+}
+
+/// Every operation, with what it says of itself.
+fn routes() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new()
         .merge(apps::router())
         .merge(scripts::router())
         .merge(releases::router())
@@ -48,17 +69,11 @@ pub(super) fn router(node: Arc<Node>) -> Router<Arc<Node>> {
         .merge(dead_letters::router())
         .merge(schedules::router())
         .merge(invoke::router())
-        .fallback(async || Problem::not_found("the API has no such path"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(405, "method_not_allowed", "the API has this path, but not this method")
-        })
-        // The bodies' limits are each endpoint's own.
-        .layer(axum::extract::DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(node, auth::require_admin));
-    Router::new().nest("/api/v1", api)
+        .merge(document::router())
 }
 
-/// A list's answer.
+/// A list's answer. Handlers name it by an alias, whose schema is one of the
+/// document's own; generic arguments would be written out in it.
 #[derive(serde::Serialize)]
 struct List<T, C = String> {
     items: Vec<T>,
@@ -67,10 +82,13 @@ struct List<T, C = String> {
 }
 
 /// `?after=…&limit=…`
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Page {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// Items of a page, by default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 

@@ -10,23 +10,20 @@ use picloud_manager_core::{Error, Issue};
 use picloud_orchestrator_core::DirectoryError;
 use picloud_shared::StoreError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error_pages;
 
 /// An answer that says what went wrong and what to do about it. It never holds
 /// an internal cause: that goes to the log.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Problem {
     status: u16,
     code: Cow<'static, str>,
-    title: &'static str,
     pub(super) detail: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<Issue>,
     /// The execution that failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) execution: Option<Box<str>>,
-    #[serde(skip)]
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
@@ -36,11 +33,9 @@ impl Problem {
         code: impl Into<Cow<'static, str>>,
         detail: impl Into<String>,
     ) -> Self {
-        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         Self {
             status,
             code: code.into(),
-            title: reason.unwrap_or("Error"),
             detail: detail.into(),
             errors: Vec::new(),
             execution: None,
@@ -79,26 +74,40 @@ impl Problem {
 }
 
 /// A problem as it is sent.
-#[derive(Serialize)]
-struct Sent<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Sent {
     /// Where the code's page is, on the host that answers.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     page: Option<String>,
-    #[serde(flatten)]
-    problem: &'a Problem,
+    status: u16,
+    /// Stable, for programs.
+    code: Cow<'static, str>,
+    title: &'static str,
+    /// For people.
+    detail: String,
+    /// What is wrong with files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Issue>,
+    /// The execution that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    execution: Option<Box<str>>,
 }
 
 impl From<Problem> for Response<Body> {
     fn from(problem: Problem) -> Self {
-        let sent = Sent { page: error_pages::path(&problem.code), problem: &problem };
+        let Problem { status, code, detail, errors, execution, header } = problem;
+        let http_status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let title = http_status.canonical_reason().unwrap_or("Error");
+        let page = error_pages::path(&code);
+        let sent = Sent { page, status, code, title, detail, errors, execution };
         // A struct of strings and numbers always serializes.
         let body = serde_json::to_vec(&sent).unwrap_or_default();
         let mut response = Self::new(Body::from(body));
-        *response.status_mut() =
-            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = http_status;
         let json = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
-        if let Some((name, value)) = problem.header.map(|header| *header) {
+        if let Some((name, value)) = header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         response

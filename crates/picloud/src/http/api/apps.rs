@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use http::StatusCode;
 use picloud_shared::{App, AppSlug, LimitOverrides};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{List, Page, Path, Query, change, slug};
 use crate::http::body;
@@ -17,17 +19,18 @@ use crate::node::Node;
 
 const MAX_BODY_BYTES: u64 = 64 * 1024;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new()
-        .route("/apps", get(list))
-        .route("/apps/{app}", get(show).put(create).delete(delete))
+type AppList = List<AppView, AppSlug>;
+
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, create, delete))
 }
 
 /// An app, as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct AppView {
     #[serde(flatten)]
     app: App,
+    /// Where it answers.
     url: String,
 }
 
@@ -37,10 +40,20 @@ impl AppView {
     }
 }
 
+/// The apps, by name.
+#[utoipa::path(
+    get,
+    path = "/apps",
+    operation_id = "list_apps",
+    tag = "apps",
+    params(Page),
+    responses((status = 200, body = AppList)),
+    security(("token" = ["user"])),
+)]
 async fn list(
     State(node): State<Arc<Node>>,
     Query(page): Query<Page>,
-) -> Result<Json<List<AppView, AppSlug>>, Problem> {
+) -> Result<Json<AppList>, Problem> {
     let after = page.after::<AppSlug>()?;
     let mut apps = node.manager.apps(after.as_ref(), page.limit() + 1).await?;
     let more = apps.len() > page.limit() as usize;
@@ -49,6 +62,15 @@ async fn list(
     Ok(Json(List { items: apps.into_iter().map(|app| AppView::new(&node, app)).collect(), next }))
 }
 
+/// An app.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}",
+    operation_id = "show_app",
+    tag = "apps",
+    responses((status = 200, body = AppView)),
+    security(("token" = ["read"])),
+)]
 async fn show(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
@@ -58,13 +80,26 @@ async fn show(
 }
 
 /// What may be said of an app when it is made, or afterwards.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Settings {
+    /// Departures from the default limits, in place of all that there were.
     limits: Option<LimitOverrides>,
 }
 
 /// Makes the app unless it exists; sets its limits if the body has some.
+#[utoipa::path(
+    put,
+    path = "/apps/{app}",
+    operation_id = "put_app",
+    tag = "apps",
+    request_body = Option<Settings>,
+    responses(
+        (status = 200, description = "It existed.", body = AppView),
+        (status = 201, description = "It was made.", body = AppView),
+    ),
+    security(("token" = ["user"])),
+)]
 async fn create(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
@@ -89,6 +124,15 @@ async fn create(
     Ok((status, Json(AppView::new(&node, app))))
 }
 
+/// Deletes the app with everything that it owns.
+#[utoipa::path(
+    delete,
+    path = "/apps/{app}",
+    operation_id = "delete_app",
+    tag = "apps",
+    responses((status = 204)),
+    security(("token" = ["admin"])),
+)]
 async fn delete(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,

@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use http::StatusCode;
 use picloud_shared::outbox::{DeliveryId, Status};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{List, Page, Path, Query, slug};
 use crate::client::{DeadLetter, Replayed};
@@ -21,19 +23,31 @@ use crate::node::Node;
 /// Bytes of fields that replace an event's: a value, and what it was before.
 const MAX_FIELDS_BYTES: u64 = 256 * 1024;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new()
-        .route("/apps/{app}/dead-letters", get(list))
-        .route("/apps/{app}/dead-letters/replay", post(replay_all))
-        .route("/apps/{app}/dead-letters/{id}", get(show).delete(discard))
-        .route("/apps/{app}/dead-letters/{id}/replay", post(replay))
+type DeadLetterList = List<DeadLetter, DeliveryId>;
+
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(replay_all))
+        .routes(routes!(show, discard))
+        .routes(routes!(replay))
 }
 
+/// The app's dead letters, newest first.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/dead-letters",
+    operation_id = "list_dead_letters",
+    tag = "dead-letters",
+    params(Page),
+    responses((status = 200, body = DeadLetterList)),
+    security(("token" = ["read"])),
+)]
 async fn list(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
     Query(page): Query<Page>,
-) -> Result<Json<List<DeadLetter, DeliveryId>>, Problem> {
+) -> Result<Json<DeadLetterList>, Problem> {
     let app = node.manager.app(&slug(&app)?).await?;
     let before = page.after::<DeliveryId>()?;
     let mut dead = node.stores.outbox.dead(app.id, before, page.limit() + 1).await?;
@@ -43,6 +57,15 @@ async fn list(
     Ok(Json(List { items: dead.into_iter().map(DeadLetter::from).collect(), next }))
 }
 
+/// A dead letter with its event.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/dead-letters/{id}",
+    operation_id = "show_dead_letter",
+    tag = "dead-letters",
+    responses((status = 200, body = DeadLetter)),
+    security(("token" = ["read"])),
+)]
 async fn show(
     State(node): State<Arc<Node>>,
     Path((app, id)): Path<(String, String)>,
@@ -54,14 +77,25 @@ async fn show(
     Ok(Json(dead.ok_or_else(|| not_found(&id.to_string()))?.into()))
 }
 
-#[derive(Deserialize, Default)]
+/// How to replay.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Replay {
     /// In place of the event's.
+    #[schema(value_type = Option<Object>)]
     fields: Option<Map<String, Value>>,
 }
 
-/// Has it delivered once more, with all its attempts before it.
+/// Has a dead letter delivered once more, with all its attempts before it.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/dead-letters/{id}/replay",
+    operation_id = "replay_dead_letter",
+    tag = "dead-letters",
+    request_body = Option<Replay>,
+    responses((status = 202)),
+    security(("token" = ["deploy"])),
+)]
 async fn replay(
     State(node): State<Arc<Node>>,
     Path((app, id)): Path<(String, String)>,
@@ -86,6 +120,15 @@ async fn replay(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Has every dead letter delivered once more.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/dead-letters/replay",
+    operation_id = "replay_all_dead_letters",
+    tag = "dead-letters",
+    responses((status = 202, body = Replayed)),
+    security(("token" = ["deploy"])),
+)]
 async fn replay_all(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
@@ -96,6 +139,15 @@ async fn replay_all(
     Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
 }
 
+/// Drops a dead letter.
+#[utoipa::path(
+    delete,
+    path = "/apps/{app}/dead-letters/{id}",
+    operation_id = "discard_dead_letter",
+    tag = "dead-letters",
+    responses((status = 204)),
+    security(("token" = ["deploy"])),
+)]
 async fn discard(
     State(node): State<Arc<Node>>,
     Path((app, id)): Path<(String, String)>,

@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{StatusCode, header};
@@ -18,6 +17,9 @@ use picloud_shared::{App, AppId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{DEFAULT_PAGE, List, MAX_PAGE, Path, Query, outside, slug};
 use crate::client::{Event, EventDetail, Sent};
@@ -30,24 +32,41 @@ const MAX_SEND_BYTES: u64 = MAX_PAYLOAD_BYTES as u64 + 16 * 1024;
 /// Ids of shown events that a client who follows is remembered by.
 const MAX_SHOWN: usize = 4_096;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new()
-        .route("/apps/{app}/events", get(list).post(publish))
-        .route("/apps/{app}/events/{id}", get(show))
+type EventList = List<Event, EventId>;
+
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new().routes(routes!(list, publish)).routes(routes!(show))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct EventsQuery {
+    /// The `next` of the page before.
     after: Option<String>,
+    /// Items of a page, by default 100.
+    #[param(maximum = 1000)]
     limit: Option<u32>,
+    /// Whether to go on with the events to come.
     #[serde(default)]
     follow: bool,
 }
 
-/// The newest events, newest first; with `follow` the oldest of them first and
-/// then those to come, one JSON object a line, until the client goes away or
-/// the server stops.
+/// The newest events, newest first.
+///
+/// With `follow` the oldest of them first and then those to come, one JSON
+/// object a line, until the client goes away or the server stops.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/events",
+    operation_id = "list_events",
+    tag = "events",
+    params(EventsQuery),
+    responses((
+        status = 200,
+        content((EventList = "application/json"), (Event = "application/x-ndjson")),
+    )),
+    security(("token" = ["read"])),
+)]
 async fn list(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
@@ -138,6 +157,15 @@ impl Tail {
     }
 }
 
+/// An event with all that began with the same cause.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/events/{id}",
+    operation_id = "show_event",
+    tag = "events",
+    responses((status = 200, body = EventDetail)),
+    security(("token" = ["read"])),
+)]
 async fn show(
     State(node): State<Arc<Node>>,
     Path((app, id)): Path<(String, String)>,
@@ -151,11 +179,13 @@ async fn show(
     Ok(Json(EventDetail { event: found.into(), tree }))
 }
 
-#[derive(Deserialize)]
+/// What to publish.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Publish {
     topic: String,
     #[serde(default = "null")]
+    #[schema(value_type = Value)]
     payload: Box<RawValue>,
 }
 
@@ -163,7 +193,16 @@ fn null() -> Box<RawValue> {
     RawValue::NULL.to_owned()
 }
 
-/// Publishes as `events::publish` does. Answers 202: handlers are called later.
+/// Publishes as `events::publish` does; handlers are called later.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/events",
+    operation_id = "publish_event",
+    tag = "events",
+    request_body = Publish,
+    responses((status = 202, body = Sent)),
+    security(("token" = ["deploy"])),
+)]
 async fn publish(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,

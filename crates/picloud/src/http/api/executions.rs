@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use picloud_shared::execution::LogQuery;
 use picloud_shared::{Execution, ExecutionId, LogLine};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{List, Page, Path, Query, slug};
 use crate::http::problem::Problem;
@@ -16,17 +18,27 @@ use crate::node::Node;
 /// Log lines that an execution is shown with.
 const MAX_LINES: u32 = 10_000;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new()
-        .route("/apps/{app}/executions", get(list))
-        .route("/apps/{app}/executions/{id}", get(show))
+type ExecutionList = List<Execution, ExecutionId>;
+
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
 }
 
+/// The app's executions, newest first.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/executions",
+    operation_id = "list_executions",
+    tag = "executions",
+    params(Page),
+    responses((status = 200, body = ExecutionList)),
+    security(("token" = ["read"])),
+)]
 async fn list(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
     Query(page): Query<Page>,
-) -> Result<Json<List<Execution, ExecutionId>>, Problem> {
+) -> Result<Json<ExecutionList>, Problem> {
     let app = node.manager.app(&slug(&app)?).await?;
     let before = page.after::<ExecutionId>()?;
     // What has answered already is to be found.
@@ -40,13 +52,22 @@ async fn list(
 }
 
 /// An execution with its log.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct ExecutionDetail {
     #[serde(flatten)]
     pub(super) execution: Execution,
     pub(super) logs: Vec<LogLine>,
 }
 
+/// An execution with its log.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/executions/{id}",
+    operation_id = "show_execution",
+    tag = "executions",
+    responses((status = 200, body = ExecutionDetail)),
+    security(("token" = ["read"])),
+)]
 async fn show(
     State(node): State<Arc<Node>>,
     Path((app, id)): Path<(String, String)>,

@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
-use axum::routing::post;
-use axum::{Json, Router};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -14,6 +13,9 @@ use picloud_executor_core::executor::status_of;
 use picloud_orchestrator_core::Match;
 use picloud_shared::{Outcome, Request};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::executions::{self, ExecutionDetail};
 use super::{Path, slug};
@@ -25,12 +27,12 @@ use crate::node::Node;
 /// Bytes of the whole JSON, base64 and all.
 const MAX_BODY_BYTES: u64 = 4 << 20;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new().route("/apps/{app}/invoke", post(invoke))
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new().routes(routes!(invoke))
 }
 
 /// The request to make.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct InvokeRequest {
     #[serde(default = "get")]
@@ -48,7 +50,7 @@ fn get() -> String {
 }
 
 /// What the script answered, and its record.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct InvokeResponse {
     status: u16,
     headers: Vec<(String, String)>,
@@ -60,6 +62,19 @@ struct InvokeResponse {
     execution: Option<ExecutionDetail>,
 }
 
+/// Sends a request to the app's active release.
+///
+/// Whatever came of the handler, the answer's own status is 200, and its
+/// `status` is what a client would have got.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/invoke",
+    operation_id = "invoke",
+    tag = "invoke",
+    request_body = InvokeRequest,
+    responses((status = 200, body = InvokeResponse)),
+    security(("token" = ["deploy"])),
+)]
 async fn invoke(
     State(node): State<Arc<Node>>,
     Extension(Peer(peer)): Extension<Peer>,

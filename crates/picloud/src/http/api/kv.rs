@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use http::StatusCode;
 use picloud_executor_core::OutsideChange;
 use picloud_executor_core::unit_of_work::{KvUnit, Quota};
@@ -14,6 +13,9 @@ use picloud_shared::kv::{self, Collection, Key, Kv, Range};
 use picloud_shared::{App, Limits, Outcome, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{List, Path, Query, outside, slug};
 use crate::http::body;
@@ -23,23 +25,36 @@ use crate::node::Node;
 /// How often a write is tried that others keep changing.
 const ATTEMPTS: u32 = 8;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new()
-        .route("/apps/{app}/kv", get(collections))
-        .route("/apps/{app}/kv/{collection}", get(list))
-        .route("/apps/{app}/kv/{collection}/{*key}", get(show).put(set).delete(delete))
+type CollectionList = List<CollectionView>;
+type EntryList = List<EntryView>;
+
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new()
+        .routes(routes!(collections))
+        .routes(routes!(list))
+        .routes(routes!(show, set, delete))
 }
 
-#[derive(Serialize)]
+/// A collection, and how many entries it has.
+#[derive(Serialize, ToSchema)]
 struct CollectionView {
     collection: String,
     entries: u64,
 }
 
+/// The app's collections, by name.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/kv",
+    operation_id = "list_collections",
+    tag = "kv",
+    responses((status = 200, body = CollectionList)),
+    security(("token" = ["read"])),
+)]
 async fn collections(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
-) -> Result<Json<List<CollectionView>>, Problem> {
+) -> Result<Json<CollectionList>, Problem> {
     let app = node.manager.app(&slug(&app)?).await?;
     let collections = node.stores.kv.collections(app.id, node.clock.now_ms()).await?;
     let view = |(collection, entries): (Collection, u64)| CollectionView {
@@ -49,11 +64,14 @@ async fn collections(
     Ok(Json(List { items: collections.into_iter().map(view).collect(), next: None }))
 }
 
-#[derive(Serialize)]
+/// An entry of a collection.
+#[derive(Serialize, ToSchema)]
 struct EntryView {
     key: String,
+    #[schema(value_type = Value)]
     value: Box<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// When it ceases to exist: Unix time, milliseconds.
     expires_at_ms: Option<u64>,
 }
 
@@ -67,20 +85,36 @@ impl EntryView {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    /// Only keys that begin with this.
     #[serde(default)]
     prefix: String,
+    /// The `next` of the page before.
     after: Option<String>,
+    /// Items of a page, by default 100.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
+/// A collection's entries, in the order of their keys.
+///
+/// A page of large values ends before `limit`: go by `next`.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/kv/{collection}",
+    operation_id = "list_entries",
+    tag = "kv",
+    params(ListQuery),
+    responses((status = 200, body = EntryList)),
+    security(("token" = ["read"])),
+)]
 async fn list(
     State(node): State<Arc<Node>>,
     Path((app, collection)): Path<(String, String)>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<List<EntryView>>, Problem> {
+) -> Result<Json<EntryList>, Problem> {
     let app = node.manager.app(&slug(&app)?).await?;
     let collection: Collection = collection.parse().map_err(problem)?;
     let limit = query.limit.unwrap_or(super::DEFAULT_PAGE).clamp(1, kv::MAX_PAGE);
@@ -91,6 +125,15 @@ async fn list(
     Ok(Json(List { items: items.collect::<Result<_, _>>()?, next }))
 }
 
+/// An entry.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/kv/{collection}/{*key}",
+    operation_id = "show_entry",
+    tag = "kv",
+    responses((status = 200, body = EntryView)),
+    security(("token" = ["read"])),
+)]
 async fn show(
     State(node): State<Arc<Node>>,
     Path((app, collection, key)): Path<(String, String, String)>,
@@ -103,13 +146,24 @@ async fn show(
     Ok(Json(EntryView::new(&key, entry)?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct SetQuery {
-    /// Seconds.
+    /// Seconds after which the entry ceases to exist.
     ttl: Option<u64>,
 }
 
+/// Writes an entry; the body is its value.
+#[utoipa::path(
+    put,
+    path = "/apps/{app}/kv/{collection}/{*key}",
+    operation_id = "set_entry",
+    tag = "kv",
+    params(SetQuery),
+    request_body = Value,
+    responses((status = 204)),
+    security(("token" = ["deploy"])),
+)]
 async fn set(
     State(node): State<Arc<Node>>,
     Path((app, collection, key)): Path<(String, String, String)>,
@@ -130,6 +184,15 @@ async fn set(
     Err(StoreError::Conflict.into())
 }
 
+/// Deletes an entry.
+#[utoipa::path(
+    delete,
+    path = "/apps/{app}/kv/{collection}/{*key}",
+    operation_id = "delete_entry",
+    tag = "kv",
+    responses((status = 204)),
+    security(("token" = ["deploy"])),
+)]
 async fn delete(
     State(node): State<Arc<Node>>,
     Path((app, collection, key)): Path<(String, String, String)>,

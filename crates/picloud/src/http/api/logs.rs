@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header;
@@ -17,29 +16,53 @@ use picloud_shared::{AppId, ExecutionId, Level, LogLine};
 use serde::Deserialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{DEFAULT_PAGE, List, MAX_PAGE, Path, Query, slug};
 use crate::http::problem::Problem;
 use crate::node::Node;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new().route("/apps/{app}/logs", get(list))
+type LogList = List<LogLine, i64>;
+
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new().routes(routes!(list))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct LogsQuery {
+    /// Only lines stored after this one.
     after: Option<i64>,
     /// The least important level to show.
     level: Option<Level>,
+    /// Only lines of this execution.
     execution: Option<ExecutionId>,
+    /// Items of a page, by default 100.
+    #[param(maximum = 1000)]
     limit: Option<u32>,
+    /// Whether to go on with the lines to come.
     #[serde(default)]
     follow: bool,
 }
 
-/// The newest lines, oldest first; with `follow` also those to come, one JSON
-/// object a line, until the client goes away or the server stops.
+/// The newest log lines, oldest first.
+///
+/// With `follow` also those to come, one JSON object a line, until the client
+/// goes away or the server stops.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/logs",
+    operation_id = "list_logs",
+    tag = "executions",
+    params(LogsQuery),
+    responses((
+        status = 200,
+        content((LogList = "application/json"), (LogLine = "application/x-ndjson")),
+    )),
+    security(("token" = ["read"])),
+)]
 async fn list(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,

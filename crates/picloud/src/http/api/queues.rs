@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use http::StatusCode;
 use picloud_shared::queue::{self, SendOptions};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::events::{read, send};
 use super::{List, Path, slug};
@@ -17,32 +19,53 @@ use crate::client::{Queue, Sent};
 use crate::http::problem::Problem;
 use crate::node::Node;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new()
-        .route("/apps/{app}/queues", get(list))
-        .route("/apps/{app}/queues/{queue}", post(send_message))
+type QueueList = List<Queue>;
+
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(send_message))
 }
 
+/// The queues that hold anything, by name.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/queues",
+    operation_id = "list_queues",
+    tag = "queues",
+    responses((status = 200, body = QueueList)),
+    security(("token" = ["read"])),
+)]
 async fn list(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
-) -> Result<Json<List<Queue>>, Problem> {
+) -> Result<Json<QueueList>, Problem> {
     let app = node.manager.app(&slug(&app)?).await?;
     let queues = node.stores.outbox.queues(app.id).await?;
     Ok(Json(List { items: queues.into_iter().map(Queue::from).collect(), next: None }))
 }
 
-#[derive(Deserialize)]
+/// A message to send.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Message {
+    #[schema(value_type = Value)]
     payload: Box<RawValue>,
-    /// Seconds.
+    /// Seconds until it may be handled.
     #[serde(default)]
     delay: u64,
+    /// While a message with this key waits or runs, another one is not sent.
     key: Option<String>,
 }
 
-/// Sends as `queue::named(…).send` does. Answers 202: it is handled later.
+/// Sends as `queue::named(…).send` does; the message is handled later.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/queues/{queue}",
+    operation_id = "send_message",
+    tag = "queues",
+    request_body = Message,
+    responses((status = 202, body = Sent)),
+    security(("token" = ["deploy"])),
+)]
 async fn send_message(
     State(node): State<Arc<Node>>,
     Path((app, name)): Path<(String, String)>,

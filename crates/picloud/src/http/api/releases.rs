@@ -4,15 +4,17 @@ mod diff;
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use http::{StatusCode, header};
 use picloud_manager_core::{Deployed, RouteSummary, Upload, archive};
 use picloud_shared::{AppSlug, Release, ReleaseNumber};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{List, Page, Path, Query, change, slug};
 use crate::http::body;
@@ -22,21 +24,25 @@ use crate::node::Node;
 /// Bytes of a note.
 const MAX_NOTE_BYTES: usize = 200;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new()
-        .route("/apps/{app}/releases", get(list).post(upload))
-        .route("/apps/{app}/releases/{number}", get(show))
-        .route("/apps/{app}/releases/{number}/diff", get(diff::diff))
-        .route("/apps/{app}/releases/{number}/activate", post(activate))
+type ReleaseList = List<ReleaseView, ReleaseNumber>;
+
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, upload))
+        .routes(routes!(show))
+        .routes(routes!(diff::diff))
+        .routes(routes!(activate))
 }
 
 /// A deploy's answer: where the app is live now.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct DeployedView {
     app: AppSlug,
     release: ReleaseNumber,
+    /// Where the app answers.
     url: String,
     routes: Vec<RouteSummary>,
+    /// What is not wrong and yet perhaps not meant.
     warnings: Vec<String>,
     #[serde(skip)]
     status: StatusCode,
@@ -70,12 +76,30 @@ pub(super) async fn deploy(
     Ok(DeployedView::new(node, app, deployed.await?, StatusCode::CREATED))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct UploadQuery {
+    /// Where the release comes from, for people: one line.
     note: Option<String>,
 }
 
+/// Deploys a release, making the app if there is none.
+///
+/// If anything in it is wrong nothing changes, and the answer is 422 with every
+/// mistake.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/releases",
+    operation_id = "create_release",
+    tag = "releases",
+    params(UploadQuery),
+    request_body(
+        description = "A tar, gzipped or not, of all the release's files.",
+        content_type = "application/gzip",
+    ),
+    responses((status = 201, body = DeployedView)),
+    security(("token" = ["deploy"])),
+)]
 async fn upload(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
@@ -98,18 +122,29 @@ async fn upload(
 }
 
 /// A release as a list shows it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ReleaseView {
     #[serde(flatten)]
     release: Release,
+    /// Whether it answers requests.
     active: bool,
 }
 
+/// The app's releases, newest first.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/releases",
+    operation_id = "list_releases",
+    tag = "releases",
+    params(Page),
+    responses((status = 200, body = ReleaseList)),
+    security(("token" = ["read"])),
+)]
 async fn list(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
     Query(page): Query<Page>,
-) -> Result<Json<List<ReleaseView, ReleaseNumber>>, Problem> {
+) -> Result<Json<ReleaseList>, Problem> {
     let slug = slug(&app)?;
     let app = node.manager.app(&slug).await?;
     let before = page.after::<i64>()?.map(ReleaseNumber);
@@ -125,20 +160,31 @@ async fn list(
 }
 
 /// A release with its files.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ReleaseDetail {
     #[serde(flatten)]
     release: ReleaseView,
     paths: Vec<FileView>,
 }
 
-#[derive(Serialize)]
+/// A file of a release.
+#[derive(Serialize, ToSchema)]
 struct FileView {
     path: String,
     bytes: u64,
+    /// SHA-256 of its contents, in hexadecimal.
     hash: String,
 }
 
+/// A release with its files.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/releases/{number}",
+    operation_id = "show_release",
+    tag = "releases",
+    responses((status = 200, body = ReleaseDetail)),
+    security(("token" = ["read"])),
+)]
 async fn show(
     State(node): State<Arc<Node>>,
     Path((app, number)): Path<(String, i64)>,
@@ -160,6 +206,15 @@ async fn show(
     }))
 }
 
+/// Makes a release the active one.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/releases/{number}/activate",
+    operation_id = "activate_release",
+    tag = "releases",
+    responses((status = 200, body = DeployedView)),
+    security(("token" = ["deploy"])),
+)]
 async fn activate(
     State(node): State<Arc<Node>>,
     Path((app, number)): Path<(String, i64)>,

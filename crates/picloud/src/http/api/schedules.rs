@@ -3,32 +3,44 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use http::StatusCode;
 use picloud_executor_core::ServiceEvent;
 use picloud_orchestrator_core::RunnableApp;
 use picloud_shared::App;
 use picloud_shared::schedule::Schedule;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{List, Path, outside, slug};
 use crate::client::ScheduleInfo;
 use crate::http::problem::Problem;
 use crate::node::Node;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new()
-        .route("/apps/{app}/schedules", get(list))
-        .route("/apps/{app}/schedules/{name}/run", post(run))
-        .route("/apps/{app}/schedules/{name}/pause", post(pause))
-        .route("/apps/{app}/schedules/{name}/resume", post(resume))
+type ScheduleList = List<ScheduleInfo>;
+
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(run))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
 }
 
+/// The schedules of the active release.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/schedules",
+    operation_id = "list_schedules",
+    tag = "schedules",
+    responses((status = 200, body = ScheduleList)),
+    security(("token" = ["read"])),
+)]
 async fn list(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
-) -> Result<Json<List<ScheduleInfo>>, Problem> {
+) -> Result<Json<ScheduleList>, Problem> {
     let app = node.manager.app(&slug(&app)?).await?;
     let Some(runnable) = node.directory.active(&app.slug).await? else {
         return Ok(Json(List { items: Vec::new(), next: None }));
@@ -44,6 +56,14 @@ async fn list(
 }
 
 /// Fires a tick now, whenever the next one is due, also of a paused schedule.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/schedules/{name}/run",
+    operation_id = "run_schedule",
+    tag = "schedules",
+    responses((status = 202)),
+    security(("token" = ["deploy"])),
+)]
 async fn run(
     State(node): State<Arc<Node>>,
     Path((app, name)): Path<(String, String)>,
@@ -60,6 +80,15 @@ async fn run(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Keeps a schedule from running, across deploys too.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/schedules/{name}/pause",
+    operation_id = "pause_schedule",
+    tag = "schedules",
+    responses((status = 204)),
+    security(("token" = ["deploy"])),
+)]
 async fn pause(
     State(node): State<Arc<Node>>,
     Path((app, name)): Path<(String, String)>,
@@ -70,8 +99,17 @@ async fn pause(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lets it go on with its next tick; what it missed meanwhile is not made up
-/// for.
+/// Lets a schedule go on with its next tick.
+///
+/// What it missed meanwhile is not made up for.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/schedules/{name}/resume",
+    operation_id = "resume_schedule",
+    tag = "schedules",
+    responses((status = 204)),
+    security(("token" = ["deploy"])),
+)]
 async fn resume(
     State(node): State<Arc<Node>>,
     Path((app, name)): Path<(String, String)>,

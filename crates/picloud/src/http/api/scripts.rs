@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use axum::routing::put;
 use http::header;
 use picloud_manager_core::Upload;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::releases::{DeployedView, deploy};
 use super::{Path, slug};
@@ -16,11 +16,20 @@ use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new().route("/apps/{app}/scripts/{*path}", put(upload).get(show).delete(remove))
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new().routes(routes!(show, upload, remove))
 }
 
 /// Deploys a release with this one file changed, making the app if there is none.
+#[utoipa::path(
+    put,
+    path = "/apps/{app}/scripts/{*path}",
+    operation_id = "put_script",
+    tag = "releases",
+    request_body(content_type = "application/octet-stream"),
+    responses((status = 201, body = DeployedView)),
+    security(("token" = ["deploy"])),
+)]
 async fn upload(
     State(node): State<Arc<Node>>,
     Path((app, path)): Path<(String, String)>,
@@ -34,6 +43,14 @@ async fn upload(
 }
 
 /// The file as the active release has it.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/scripts/{*path}",
+    operation_id = "show_script",
+    tag = "releases",
+    responses((status = 200, body = String, content_type = "text/plain")),
+    security(("token" = ["read"])),
+)]
 async fn show(
     State(node): State<Arc<Node>>,
     Path((app, path)): Path<(String, String)>,
@@ -49,6 +66,14 @@ async fn show(
 }
 
 /// Deploys a release without this file.
+#[utoipa::path(
+    delete,
+    path = "/apps/{app}/scripts/{*path}",
+    operation_id = "delete_script",
+    tag = "releases",
+    responses((status = 201, body = DeployedView)),
+    security(("token" = ["deploy"])),
+)]
 async fn remove(
     State(node): State<Arc<Node>>,
     Path((app, path)): Path<(String, String)>,

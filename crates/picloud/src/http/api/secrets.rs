@@ -2,35 +2,48 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use http::StatusCode;
 use picloud_shared::secrets::{Listed, MAX_VALUE_BYTES, Name};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{List, Path, slug};
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
 
-pub(super) fn router() -> Router<Arc<Node>> {
-    Router::new()
-        .route("/apps/{app}/secrets", get(list))
-        .route("/apps/{app}/secrets/{name}", put(set).delete(delete))
+type SecretList = List<SecretView>;
+
+pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(set, delete))
 }
 
-#[derive(Serialize)]
+/// A secret without its value.
+#[derive(Serialize, ToSchema)]
 struct SecretView {
     name: String,
+    /// Unix time, milliseconds.
     updated_at_ms: u64,
 }
 
+/// The app's secrets, without their values.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/secrets",
+    operation_id = "list_secrets",
+    tag = "secrets",
+    responses((status = 200, body = SecretList)),
+    security(("token" = ["read"])),
+)]
 async fn list(
     State(node): State<Arc<Node>>,
     Path(app): Path<String>,
-) -> Result<Json<List<SecretView>>, Problem> {
+) -> Result<Json<SecretList>, Problem> {
     let app = node.manager.app(&slug(&app)?).await?;
     let view =
         |Listed { name, updated_at_ms }| SecretView { name: name.to_string(), updated_at_ms };
@@ -38,7 +51,16 @@ async fn list(
     Ok(Json(List { items, next: None }))
 }
 
-/// The body is the secret's value, as it is.
+/// Sets a secret; the body is its value, as it is.
+#[utoipa::path(
+    put,
+    path = "/apps/{app}/secrets/{name}",
+    operation_id = "set_secret",
+    tag = "secrets",
+    request_body(content = String, content_type = "text/plain"),
+    responses((status = 204)),
+    security(("token" = ["deploy"])),
+)]
 async fn set(
     State(node): State<Arc<Node>>,
     Path((app, name)): Path<(String, String)>,
@@ -53,6 +75,15 @@ async fn set(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Deletes a secret.
+#[utoipa::path(
+    delete,
+    path = "/apps/{app}/secrets/{name}",
+    operation_id = "delete_secret",
+    tag = "secrets",
+    responses((status = 204)),
+    security(("token" = ["deploy"])),
+)]
 async fn delete(
     State(node): State<Arc<Node>>,
     Path((app, name)): Path<(String, String)>,

@@ -8,6 +8,7 @@ use picloud_manager_core::Diff;
 use picloud_shared::ReleaseNumber;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
+use utoipa::IntoParams;
 
 use crate::http::api::{Path, Query, slug};
 use crate::http::problem::Problem;
@@ -16,13 +17,23 @@ use crate::node::Node;
 /// Comparing takes two releases' memory and up to a second: one at a time.
 static TURN: Semaphore = Semaphore::const_new(1);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DiffQuery {
     /// The release to start from; without it, the active one.
     from: Option<i64>,
 }
 
+/// What is different from another release.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/releases/{number}/diff",
+    operation_id = "diff_release",
+    tag = "releases",
+    params(DiffQuery),
+    responses((status = 200, body = Diff)),
+    security(("token" = ["read"])),
+)]
 pub(super) async fn diff(
     State(node): State<Arc<Node>>,
     Path((app, number)): Path<(String, i64)>,
