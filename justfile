@@ -36,6 +36,8 @@ bench:
     cargo bench -p picloud-host
     cargo bench -p picloud --bench http --bench sdk
 
-# The reference of the SDK, docs/sdk/, of what the SDK registers and its examples.
+# What is generated: docs/sdk/, of what the SDK registers and its examples, and
+# docs/openapi.json, of what the API's handlers say.
 regen:
     PICLOUD_REGEN=1 cargo test -p picloud-guest --test it reference
+    PICLOUD_REGEN=1 cargo test -p picloud --test it openapi

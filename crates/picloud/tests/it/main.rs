@@ -23,6 +23,8 @@ mod hostile;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod releases;
