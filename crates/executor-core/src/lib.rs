@@ -27,5 +27,6 @@ pub mod unit_of_work;
 pub use emitter::{ServiceEvent, ServiceEventEmitter};
 pub use executor::{Executed, Executor, OutsideChange, Task, TaskDelivery};
 pub use gate::{ExecutionGate, Refused};
+pub use passwords::passwords;
 pub use recorder::{Record, Recorder};
 pub use services::Backends;

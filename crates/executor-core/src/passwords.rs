@@ -18,6 +18,12 @@ const MAX_MEMORY_KIB: u32 = 64 << 10;
 const MAX_PASSES: u32 = 8;
 const MAX_LANES: u32 = 4;
 
+/// Hashes one password at a time, whatever apps have hashed.
+#[must_use]
+pub fn passwords() -> Arc<dyn Crypto> {
+    Arc::new(AppPasswords::new(Passwords::default()))
+}
+
 /// The threads on which passwords are hashed, for all apps.
 #[derive(Clone)]
 pub(crate) struct Passwords(Arc<Semaphore>);

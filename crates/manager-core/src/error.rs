@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use picloud_shared::{AppSlug, ReleaseNumber, ScriptError, StoreError, secrets};
+use picloud_shared::{AppSlug, ReleaseNumber, ScriptError, StoreError, UserName, crypto, secrets};
 use serde::Serialize;
+
+use crate::{MAX_TOKEN_NAME_BYTES, MIN_PASSWORD_BYTES};
 
 /// Why the control plane did not do as it was asked. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,35 @@ pub enum Error {
     /// The files contradict the rules; at least one issue.
     #[error("{}", .0.first().map_or_else(String::new, ToString::to_string))]
     Rejected(Vec<Issue>),
+    #[error("there is no user {0}")]
+    UserNotFound(UserName),
+    #[error("there is no such {0}")]
+    NoSuch(&'static str),
+    #[error("this link was used, has expired, or never was one; ask for another")]
+    InviteNotFound,
+    #[error("the name or the password is wrong")]
+    WrongCredentials,
+    #[error("too many tries; try again in {retry_after_s} s")]
+    Throttled { retry_after_s: u64 },
+    #[error(
+        "a password has {MIN_PASSWORD_BYTES} to {} bytes and does not hold your name",
+        crypto::MAX_PASSWORD_BYTES
+    )]
+    WeakPassword,
+    #[error("choose a name to log in with")]
+    NameMissing,
+    #[error("the name {0} is taken; choose another")]
+    NameTaken(String),
+    #[error("a token's name has 1 to {MAX_TOKEN_NAME_BYTES} bytes, on one line")]
+    InvalidTokenName,
+    #[error("you have {max} tokens; revoke one first")]
+    TooManyTokens { max: u32 },
+    #[error("an app keeps an owner: make somebody else one first")]
+    LastOwner,
+    #[error("{0} is the only owner of an app: delete it, or make somebody else its owner first")]
+    OwnsApps(UserName),
+    #[error("your own account is another admin's to change")]
+    Oneself,
     #[error("others keep deploying to this app; try again")]
     Conflict,
     #[error("the storage quota is used up")]
@@ -50,7 +81,19 @@ impl Error {
             Self::AppNotFound(_)
             | Self::ReleaseNotFound(_)
             | Self::FileNotFound(_)
-            | Self::SecretNotFound(_) => "not_found",
+            | Self::SecretNotFound(_)
+            | Self::UserNotFound(_)
+            | Self::NoSuch(_) => "not_found",
+            Self::InviteNotFound => "invite_not_found",
+            Self::WrongCredentials => "wrong_credentials",
+            Self::Throttled { .. } => "too_many_tries",
+            Self::WeakPassword => "weak_password",
+            Self::NameMissing | Self::InvalidTokenName => "invalid_name",
+            Self::NameTaken(_) => "name_taken",
+            Self::TooManyTokens { .. } => "too_many_tokens",
+            Self::LastOwner => "last_owner",
+            Self::OwnsApps(_) => "owns_apps",
+            Self::Oneself => "oneself",
             Self::InvalidSecret => "invalid_secret",
             Self::TooManySecrets { .. } => "too_many_secrets",
             Self::InvalidPath { .. } => "invalid_path",

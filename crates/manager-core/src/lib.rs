@@ -4,6 +4,8 @@
 //! `picloud-shared` act. Scripts are never parsed here: even to find a syntax
 //! error in one, it is compiled inside the sandbox.
 
+mod access;
+mod accounts;
 pub mod archive;
 pub mod diff;
 mod error;
@@ -11,6 +13,11 @@ mod manager;
 pub mod path;
 mod secrets;
 
+pub use access::{Caller, Credential, Need, Subject, Verdict};
+pub use accounts::{
+    AccountStores, Accounts, Login, MAX_TOKEN_NAME_BYTES, MAX_TOKENS, MIN_PASSWORD_BYTES, Origin,
+    TokenWish,
+};
 pub use diff::{Diff, Snapshot};
 pub use error::{Error, Issue};
 pub use manager::{Deployed, Manager, ReleaseCaps, RouteSummary, Upload};

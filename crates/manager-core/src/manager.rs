@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use picloud_shared::{
     App, AppSlug, AppStore, Clock, LimitOverrides, Limits, Release, ReleaseNumber, ReleaseStore,
-    Sandbox, StoreError,
+    Sandbox, StoreError, UserId,
 };
 use tokio::sync::{Mutex, Semaphore};
 
@@ -78,19 +78,16 @@ impl Manager {
         &self.caps
     }
 
-    /// Makes the app if there is none of this name, and tells whether it did.
-    pub async fn ensure_app(&self, slug: &AppSlug) -> Result<(App, bool), Error> {
-        loop {
-            if let Some(app) = self.apps.find(slug).await? {
-                return Ok((app, false));
-            }
-            match self.apps.create(slug, self.clock.now_ms()).await {
-                Ok(app) => return Ok((app, true)),
-                // Somebody else made it since: find it.
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(error.into()),
-            }
+    /// Makes an app, which is `owner`'s, or the operator's alone.
+    pub async fn create_app(&self, slug: &AppSlug, owner: Option<UserId>) -> Result<App, Error> {
+        match self.apps.create(slug, owner, self.clock.now_ms()).await {
+            Err(StoreError::Conflict) => Err(Error::NameTaken(slug.to_string())),
+            made => Ok(made?),
         }
+    }
+
+    pub async fn find_app(&self, slug: &AppSlug) -> Result<Option<App>, Error> {
+        Ok(self.apps.find(slug).await?)
     }
 
     pub async fn app(&self, slug: &AppSlug) -> Result<App, Error> {
@@ -102,27 +99,34 @@ impl Manager {
         Ok(self.apps.list(after, limit).await?)
     }
 
+    /// The app as it is by now. Another one that has its name since is not it.
+    async fn again(&self, app: &App) -> Result<App, Error> {
+        let again = self.app(&app.slug).await?;
+        if again.id == app.id { Ok(again) } else { Err(Error::AppNotFound(again.slug)) }
+    }
+
     /// Deletes the app with everything that it owns.
-    pub async fn delete_app(&self, slug: &AppSlug) -> Result<(), Error> {
-        let app = self.app(slug).await?;
-        if self.apps.delete(app.id).await? { Ok(()) } else { Err(Error::AppNotFound(slug.clone())) }
+    pub async fn delete_app(&self, app: &App) -> Result<(), Error> {
+        if self.apps.delete(app.id).await? {
+            Ok(())
+        } else {
+            Err(Error::AppNotFound(app.slug.clone()))
+        }
     }
 
     /// Replaces the app's departures from the default limits.
-    pub async fn set_limits(&self, slug: &AppSlug, limits: LimitOverrides) -> Result<App, Error> {
-        let app = self.app(slug).await?;
+    pub async fn set_limits(&self, app: &App, limits: LimitOverrides) -> Result<App, Error> {
         self.apps.set_limits(app.id, &limits).await?;
-        Ok(App { limits, ..app })
+        Ok(App { limits, ..app.clone() })
     }
 
     /// Up to `limit` releases, newest first, from the first below `before`.
     pub async fn releases(
         &self,
-        slug: &AppSlug,
+        app: &App,
         before: Option<ReleaseNumber>,
         limit: u32,
     ) -> Result<Vec<Release>, Error> {
-        let app = self.app(slug).await?;
         Ok(self.releases.list(app.id, before, limit).await?)
     }
 }

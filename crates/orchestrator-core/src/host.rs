@@ -31,6 +31,8 @@ pub enum Target {
 #[derive(Clone, Debug)]
 pub struct Hosts {
     control: BTreeSet<String>,
+    /// The one that people are sent to.
+    main: String,
     /// The operator's first, `localhost` last.
     apps_domains: Vec<String>,
 }
@@ -53,7 +55,10 @@ impl Hosts {
             _ => Err(InvalidHost(text.to_owned())),
         };
         let defaults = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
-        let mut hosts = Self { control: defaults.into_iter().collect(), apps_domains: Vec::new() };
+        let main =
+            control.first().map_or(Ok("localhost".to_owned()), |host| read(host.as_ref()))?;
+        let mut hosts =
+            Self { control: defaults.into_iter().collect(), main, apps_domains: Vec::new() };
         for host in control {
             hosts.control.insert(read(host.as_ref())?);
         }
@@ -93,6 +98,12 @@ impl Hosts {
             (Some(Some((host, _))), None) | (None, Some(Some((host, _)))) => self.resolve(&host),
             _ => Target::Misdirected,
         }
+    }
+
+    /// The control plane's host: the operator's first, or `localhost`.
+    #[must_use]
+    pub fn control(&self) -> &str {
+        &self.main
     }
 
     /// The host at which an app answers.

@@ -5,6 +5,8 @@
 
 mod app_name;
 mod apps;
+mod audit;
+mod credentials;
 mod dead_letters;
 mod deploy;
 mod dev;
@@ -15,7 +17,9 @@ mod init;
 mod invoke;
 mod json_value;
 mod kv;
+mod login;
 mod logs;
+mod members;
 mod output;
 mod queues;
 mod releases;
@@ -24,9 +28,11 @@ mod secrets;
 mod serve;
 mod test;
 mod text;
+mod tokens;
+mod users;
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -69,7 +75,7 @@ struct Global {
     #[arg(default_value = "http://localhost:8080", value_parser = parse_server)]
     server: Url,
 
-    /// The token to present [default: ./picloud-data/admin-token, for a server on this machine]
+    /// The token to present [default: the one of `picloud login`, or ./picloud-data/admin-token for a server on this machine]
     #[arg(long, global = true, env = "PICLOUD_TOKEN", hide_env_values = true)]
     #[arg(value_name = "TOKEN", value_parser = parse_token)]
     token: Option<String>,
@@ -77,6 +83,16 @@ struct Global {
     /// The app that the command is about [default: the name in picloud.toml]
     #[arg(long, global = true, env = "PICLOUD_APP", value_name = "NAME")]
     app: Option<AppSlug>,
+
+    /// Where the tokens of `picloud login` are kept [default: picloud/credentials.json in the user's configuration]
+    #[arg(
+        long,
+        global = true,
+        env = "PICLOUD_CREDENTIALS",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
+    credentials: Option<PathBuf>,
 
     /// Write results, and errors too, as JSON to stdout
     #[arg(long, global = true)]
@@ -103,6 +119,15 @@ enum Command {
     Releases(releases::ReleasesArgs),
     Rollback(releases::RollbackArgs),
     Executions(executions::ExecutionsArgs),
+    Login(login::LoginArgs),
+    Join(login::JoinArgs),
+    Logout(login::LogoutArgs),
+    Whoami(login::WhoamiArgs),
+    Password(login::PasswordArgs),
+    Users(users::UsersArgs),
+    Tokens(tokens::TokensArgs),
+    Members(members::MembersArgs),
+    Audit(audit::AuditArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -152,6 +177,15 @@ async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
         Command::Releases(args) => releases::run(args, &global).await,
         Command::Rollback(args) => releases::rollback(args, &global).await,
         Command::Executions(args) => executions::run(args, &global).await,
+        Command::Login(args) => login::login(args, &global).await,
+        Command::Join(args) => login::join(args, &global).await,
+        Command::Logout(args) => login::logout(args, &global).await,
+        Command::Whoami(args) => login::whoami(args, &global).await,
+        Command::Password(args) => login::password(args, &global).await,
+        Command::Users(args) => users::run(args, &global).await,
+        Command::Tokens(args) => tokens::run(args, &global).await,
+        Command::Members(args) => members::run(args, &global).await,
+        Command::Audit(args) => audit::run(args, &global).await,
     }
 }
 
@@ -173,10 +207,22 @@ impl Global {
 
     fn client(&self) -> anyhow::Result<Client> {
         let token = match &self.token {
-            None if is_loopback(&self.server) => token_on_disk(Path::new(DEFAULT_DATA_DIR)),
-            token => token.clone(),
+            Some(token) => Some(token.clone()),
+            None => match self.login()? {
+                None if is_loopback(&self.server) => token_on_disk(Path::new(DEFAULT_DATA_DIR)),
+                login => login,
+            },
         };
         Client::new(self.server.clone(), token)
+    }
+
+    /// The token of a login to this server. Without a home directory there has
+    /// been none.
+    fn login(&self) -> anyhow::Result<Option<String>> {
+        match credentials::path(self.credentials.as_deref()) {
+            Ok(path) => credentials::token(&path, &self.server),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The app that was named, or that of the current folder.

@@ -1,5 +1,6 @@
 //! A typed client of the control plane's API.
 
+mod account;
 mod answer;
 mod diff;
 mod error;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub use account::{InviteLink, MadeToken, NewToken, Whoami};
 pub use answer::{
     App, Collection, Deployed, Entry, ExecutionDetail, Invoked, List, LogLine, Release,
     ReleaseDetail, ReleaseFile, Route, Secret,

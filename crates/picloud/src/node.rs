@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use picloud_executor_core::{Executor, Recorder};
 use picloud_host::Host;
-use picloud_manager_core::{Manager, SecretKeeper};
+use picloud_manager_core::{Accounts, Manager, SecretKeeper};
 use picloud_orchestrator_core::{AppDirectory, Hosts};
 use picloud_shared::files::Contents;
 use picloud_shared::{AppSlug, Clock, Vault};
@@ -25,6 +25,7 @@ pub struct Node {
     pub directory: AppDirectory,
     pub manager: Arc<Manager>,
     pub secrets: SecretKeeper,
+    pub accounts: Accounts,
     pub executor: Executor,
     pub recorder: Recorder,
     pub sandbox: Arc<Host>,
@@ -61,6 +62,17 @@ impl Node {
     /// The app's address, for people.
     pub fn app_url(&self, app: &AppSlug) -> String {
         format!("http://{}:{}/", self.hosts.of_app(app), self.port)
+    }
+
+    /// The control plane's address, for people.
+    pub fn base_url(&self) -> String {
+        format!("http://{}:{}", self.hosts.control(), self.port)
+    }
+
+    /// The address at which a link's secret is used, for people. What comes
+    /// after the `#` browsers keep to themselves.
+    pub fn invite_url(&self, secret: &str) -> String {
+        format!("{}/join#{secret}", self.base_url())
     }
 
     /// To be called after anything about an app has changed.

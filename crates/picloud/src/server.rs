@@ -17,7 +17,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use picloud_egress::{Egress, Policy};
 use picloud_executor_core::{Backends, Executor, Record, Recorder};
 use picloud_host::Host;
-use picloud_manager_core::{Manager, ReleaseCaps, SecretKeeper};
+use picloud_manager_core::{AccountStores, Accounts, Manager, ReleaseCaps, SecretKeeper};
 use picloud_orchestrator_core::{AppDirectory, Hosts};
 use picloud_shared::files::Contents;
 use picloud_shared::http::HttpClient;
@@ -51,6 +51,10 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     println!("PiCloud is ready at {}", server.base_url());
     if let Some(path) = &server.token_path {
         eprintln!("The admin's token is in {path}");
+    }
+    if let Some(secret) = server.node.accounts.setup().await? {
+        let link = server.node.invite_url(&secret);
+        eprintln!("Make the first account, within a day: picloud join '{link}'");
     }
     stop_signal().await?;
     eprintln!("stopping: no new connections, requests under way are finished");
@@ -158,6 +162,7 @@ impl Server {
             directory,
             manager: Arc::new(manager),
             secrets,
+            accounts: accounts(&stores, &clock),
             executor,
             recorder,
             sandbox,
@@ -261,6 +266,19 @@ fn background(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         tokio::spawn(housekeeping::run(Arc::clone(node))),
         tokio::spawn(async move { told.stores.tell_of_outbox(&told.deliver).await }),
     ]
+}
+
+/// Who has an account. People's passwords are hashed apart from those of
+/// scripts, and one at a time, so that neither waits for the other.
+fn accounts(stores: &Stores, clock: &Arc<dyn Clock>) -> Accounts {
+    let ports = AccountStores {
+        users: Arc::clone(&stores.users),
+        sessions: Arc::clone(&stores.sessions),
+        tokens: Arc::clone(&stores.tokens),
+        invites: Arc::clone(&stores.invites),
+        members: Arc::clone(&stores.members),
+    };
+    Accounts::new(ports, picloud_executor_core::passwords(), Arc::clone(clock))
 }
 
 async fn sandbox(config: &ServerConfig, data_dir: &Path) -> anyhow::Result<Host> {

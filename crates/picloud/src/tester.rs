@@ -178,17 +178,13 @@ impl Tester {
     /// Deploys the files to an app without data.
     async fn deploy(&self, files: &BTreeMap<String, Bytes>) -> anyhow::Result<()> {
         let node = self.server.node();
-        match node.manager.app(&self.app).await {
-            Ok(old) => {
-                node.manager.delete_app(&self.app).await?;
-                node.executor.forget(old.id);
-                node.contents.remove_app(old.id).await?;
-            }
-            Err(Error::AppNotFound(_)) => {}
-            Err(error) => return Err(error.into()),
+        if let Some(old) = node.manager.find_app(&self.app).await? {
+            node.manager.delete_app(&old).await?;
+            node.executor.forget(old.id);
+            node.contents.remove_app(old.id).await?;
         }
-        node.manager.ensure_app(&self.app).await?;
-        let deployed = node.manager.deploy(&self.app, Upload::Files(files.clone()), "test").await;
+        let app = node.manager.create_app(&self.app, None).await?;
+        let deployed = node.manager.deploy(&app, Upload::Files(files.clone()), "test").await;
         self.server.invalidate(&self.app);
         match deployed {
             Ok(_) => Ok(()),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::{AppId, AppSlug, LimitOverrides, ReleaseNumber, StoreError};
+use crate::{AppId, AppSlug, LimitOverrides, ReleaseNumber, StoreError, UserId};
 
 /// An app as the store knows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,11 +23,16 @@ pub struct App {
 /// Where apps are kept.
 #[async_trait]
 pub trait AppStore: Send + Sync {
-    /// Makes the app.
+    /// Makes the app, with its owner if it has one.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the slug is taken.
-    async fn create(&self, slug: &AppSlug, now_ms: u64) -> Result<App, StoreError>;
+    /// [`StoreError::Conflict`] if the slug is taken, or the user is gone.
+    async fn create(
+        &self,
+        slug: &AppSlug,
+        owner: Option<UserId>,
+        now_ms: u64,
+    ) -> Result<App, StoreError>;
 
     async fn find(&self, slug: &AppSlug) -> Result<Option<App>, StoreError>;
 

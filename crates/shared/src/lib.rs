@@ -14,7 +14,9 @@
 //! The arrow of dependency points here: `host`, `store` and the cores depend on
 //! this crate and never on each other.
 
+pub mod access;
 pub mod app;
+pub mod audit;
 pub mod blob;
 pub mod clock;
 pub mod config;
@@ -46,8 +48,10 @@ pub mod store;
 pub mod test;
 pub mod trigger;
 pub mod unit;
+pub mod user;
 pub mod vault;
 
+pub use access::{AppRole, Scope};
 pub use app::{App, AppStore};
 pub use blob::BlobHash;
 pub use clock::{Clock, SystemClock};
@@ -70,4 +74,5 @@ pub use schedule::ScheduleStore;
 pub use store::StoreError;
 pub use trigger::{EventType, Trigger};
 pub use unit::UnitStore;
+pub use user::{InstanceRole, User, UserId, UserName};
 pub use vault::Vault;

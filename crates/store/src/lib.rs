@@ -34,6 +34,7 @@
 //!   that may be gone; apps' numbers are never used twice, so nobody sees them.
 //! - Time comes in as a parameter. No method reads a clock.
 
+mod access_row;
 mod bounds;
 mod contents;
 mod convert;
@@ -50,9 +51,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use picloud_shared::access::{InviteStore, MemberStore, SessionStore, TokenStore};
+use picloud_shared::audit::AuditStore;
 use picloud_shared::files::FileStore;
 use picloud_shared::kv::KvStore;
 use picloud_shared::secrets::SecretStore;
+use picloud_shared::user::UserStore;
 use picloud_shared::{
     AppStore, ExecutionStore, OutboxStore, ReleaseStore, ScheduleStore, StoreError, UnitStore,
 };
@@ -76,6 +80,12 @@ pub struct Stores {
     pub executions: Arc<dyn ExecutionStore>,
     pub outbox: Arc<dyn OutboxStore>,
     pub schedules: Arc<dyn ScheduleStore>,
+    pub users: Arc<dyn UserStore>,
+    pub sessions: Arc<dyn SessionStore>,
+    pub tokens: Arc<dyn TokenStore>,
+    pub invites: Arc<dyn InviteStore>,
+    pub members: Arc<dyn MemberStore>,
+    pub audit: Arc<dyn AuditStore>,
     database: Database,
 }
 
@@ -119,6 +129,12 @@ impl Stores {
             executions: Arc::new(sqlite::SqliteExecutionStore(database.clone())),
             outbox: Arc::new(sqlite::SqliteOutboxStore(database.clone())),
             schedules: Arc::new(sqlite::SqliteScheduleStore(database.clone())),
+            users: Arc::new(sqlite::SqliteUserStore(database.clone())),
+            sessions: Arc::new(sqlite::SqliteSessionStore(database.clone())),
+            tokens: Arc::new(sqlite::SqliteTokenStore(database.clone())),
+            invites: Arc::new(sqlite::SqliteInviteStore(database.clone())),
+            members: Arc::new(sqlite::SqliteMemberStore(database.clone())),
+            audit: Arc::new(sqlite::SqliteAuditStore(database.clone())),
             database: Database::Sqlite(database),
         })
     }
@@ -137,6 +153,12 @@ impl Stores {
             executions: Arc::new(postgres::PostgresExecutionStore(database.clone())),
             outbox: Arc::new(postgres::PostgresOutboxStore(database.clone())),
             schedules: Arc::new(postgres::PostgresScheduleStore(database.clone())),
+            users: Arc::new(postgres::PostgresUserStore(database.clone())),
+            sessions: Arc::new(postgres::PostgresSessionStore(database.clone())),
+            tokens: Arc::new(postgres::PostgresTokenStore(database.clone())),
+            invites: Arc::new(postgres::PostgresInviteStore(database.clone())),
+            members: Arc::new(postgres::PostgresMemberStore(database.clone())),
+            audit: Arc::new(postgres::PostgresAuditStore(database.clone())),
             database: Database::Postgres(database),
         })
     }

@@ -1,14 +1,20 @@
 //! The stores on PostgreSQL.
 
 mod app;
+mod audit;
 mod execution;
 mod files;
+mod invite;
 mod kv;
+mod member;
 mod outbox;
 mod release;
 mod schedule;
 mod secrets;
+mod session;
+mod token;
 mod unit;
+mod user;
 
 use std::time::Duration;
 
@@ -19,14 +25,20 @@ use sqlx::{ConnectOptions, Connection, PgPool};
 use tokio::sync::Notify;
 
 pub(crate) use app::PostgresAppStore;
+pub(crate) use audit::PostgresAuditStore;
 pub(crate) use execution::PostgresExecutionStore;
 pub(crate) use files::PostgresFileStore;
+pub(crate) use invite::PostgresInviteStore;
 pub(crate) use kv::PostgresKvStore;
+pub(crate) use member::PostgresMemberStore;
 pub(crate) use outbox::PostgresOutboxStore;
 pub(crate) use release::PostgresReleaseStore;
 pub(crate) use schedule::PostgresScheduleStore;
 pub(crate) use secrets::PostgresSecretStore;
+pub(crate) use session::PostgresSessionStore;
+pub(crate) use token::PostgresTokenStore;
 pub(crate) use unit::PostgresUnitStore;
+pub(crate) use user::PostgresUserStore;
 
 use crate::convert::failed;
 

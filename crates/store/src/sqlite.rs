@@ -1,17 +1,23 @@
 //! The stores on SQLite: two files in a directory.
 
 mod app;
+mod audit;
 mod commit;
 mod entry_reader;
 mod execution;
 mod files;
+mod invite;
 mod kv;
+mod member;
 mod outbox;
 mod plan;
 mod release;
 mod schedule;
 mod secrets;
+mod session;
+mod token;
 mod unit;
+mod user;
 mod writer;
 
 use std::path::Path;
@@ -24,14 +30,20 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, SqlitePool};
 
 pub(crate) use app::SqliteAppStore;
+pub(crate) use audit::SqliteAuditStore;
 pub(crate) use execution::SqliteExecutionStore;
 pub(crate) use files::SqliteFileStore;
+pub(crate) use invite::SqliteInviteStore;
 pub(crate) use kv::SqliteKvStore;
+pub(crate) use member::SqliteMemberStore;
 pub(crate) use outbox::SqliteOutboxStore;
 pub(crate) use release::SqliteReleaseStore;
 pub(crate) use schedule::SqliteScheduleStore;
 pub(crate) use secrets::SqliteSecretStore;
+pub(crate) use session::SqliteSessionStore;
+pub(crate) use token::SqliteTokenStore;
 pub(crate) use unit::SqliteUnitStore;
+pub(crate) use user::SqliteUserStore;
 
 use crate::convert::failed;
 use commit::Committer;

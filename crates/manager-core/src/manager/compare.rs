@@ -1,6 +1,6 @@
 //! Two releases side by side.
 
-use picloud_shared::{App, AppSlug, ReleaseNumber};
+use picloud_shared::{App, ReleaseNumber};
 
 use super::Manager;
 use crate::{Error, Snapshot};
@@ -10,14 +10,13 @@ impl Manager {
     /// active one, and `to`.
     pub async fn snapshots(
         &self,
-        slug: &AppSlug,
+        app: &App,
         from: Option<ReleaseNumber>,
         to: ReleaseNumber,
     ) -> Result<(Snapshot, Snapshot), Error> {
-        let app = self.app(slug).await?;
         // Where nothing is active there are no releases, so `to` is not found.
         let from = from.or(app.active_release).unwrap_or(to);
-        Ok((self.snapshot(&app, from).await?, self.snapshot(&app, to).await?))
+        Ok((self.snapshot(app, from).await?, self.snapshot(app, to).await?))
     }
 
     async fn snapshot(&self, app: &App, number: ReleaseNumber) -> Result<Snapshot, Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use picloud_shared::routes::Method;
-use picloud_shared::{AppSlug, NewRelease, Release, ReleaseNumber, Route, StoreError};
+use picloud_shared::{App, NewRelease, Release, ReleaseNumber, Route, StoreError};
 use serde::Serialize;
 
 use super::Manager;
@@ -55,17 +55,12 @@ impl Manager {
     /// handler names, compiled in the sandbox. Otherwise nothing changes.
     ///
     /// `note` says where it comes from.
-    pub async fn deploy(
-        &self,
-        slug: &AppSlug,
-        upload: Upload,
-        note: &str,
-    ) -> Result<Deployed, Error> {
+    pub async fn deploy(&self, app: &App, upload: Upload, note: &str) -> Result<Deployed, Error> {
         if let Upload::Patch { path, .. } = &upload {
             path::check(path)?;
         }
         for _ in 0..ATTEMPTS {
-            match self.attempt(slug, &upload, note).await {
+            match self.attempt(app, &upload, note).await {
                 Err(Error::Conflict) => {}
                 result => return result,
             }
@@ -74,13 +69,12 @@ impl Manager {
     }
 
     /// Makes an earlier release the active one again, if it can still run.
-    pub async fn rollback(&self, slug: &AppSlug, number: ReleaseNumber) -> Result<Deployed, Error> {
-        let app = self.app(slug).await?;
+    pub async fn rollback(&self, app: &App, number: ReleaseNumber) -> Result<Deployed, Error> {
         let Some(release) = self.releases.find(app.id, number).await? else {
             return Err(Error::ReleaseNotFound(number));
         };
         let files = self.releases.contents(app.id, number).await?;
-        let review = self.review(&app, &files).await?;
+        let review = self.review(app, &files).await?;
         let schedules = review.planned(self.clock.now_ms());
         if !self.releases.activate(app.id, number, &schedules).await? {
             return Err(Error::ReleaseNotFound(number));
@@ -88,13 +82,8 @@ impl Manager {
         Ok(deployed(release, review))
     }
 
-    async fn attempt(
-        &self,
-        slug: &AppSlug,
-        upload: &Upload,
-        note: &str,
-    ) -> Result<Deployed, Error> {
-        let app = self.app(slug).await?;
+    async fn attempt(&self, app: &App, upload: &Upload, note: &str) -> Result<Deployed, Error> {
+        let app = self.again(app).await?;
         let files = match upload {
             Upload::Files(files) => files.clone(),
             Upload::Patch { path, contents } => {
@@ -124,7 +113,7 @@ impl Manager {
         // The store can tell that another release became active since, but not
         // that a first one did; so only one release is stored at a time.
         let _storing = self.storing.lock().await;
-        if is_patch && self.app(slug).await?.active_release != app.active_release {
+        if is_patch && self.again(&app).await?.active_release != app.active_release {
             return Err(StoreError::Conflict.into());
         }
         let release = self.releases.create(app.id, &release).await?;

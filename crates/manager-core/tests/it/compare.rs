@@ -8,15 +8,15 @@ async fn world() -> World {
     let world = World::new().await;
     for text in ["1", "2", "3"] {
         let upload = files(&[("a.rhai", text), ("same.rhai", "")]);
-        world.manager.deploy(&slug("shop"), upload, "test").await.unwrap();
+        world.manager.deploy(&world.shop().await, upload, "test").await.unwrap();
     }
-    world.manager.rollback(&slug("shop"), ReleaseNumber(2)).await.unwrap();
+    world.manager.rollback(&world.shop().await, ReleaseNumber(2)).await.unwrap();
     world
 }
 
 async fn diff(world: &World, from: Option<i64>, to: i64) -> Result<Diff, String> {
     let (from, to) = (from.map(ReleaseNumber), ReleaseNumber(to));
-    let snapshots = world.manager.snapshots(&slug("shop"), from, to).await;
+    let snapshots = world.manager.snapshots(&world.shop().await, from, to).await;
     let (from, to) = snapshots.map_err(|error| format!("{} {error}", error.code()))?;
     Ok(Diff::of(&from, &to))
 }
@@ -49,9 +49,7 @@ async fn what_is_not_there_cannot_be_compared() {
         assert_eq!(error, format!("not_found there is no release {missing}"));
     }
     let manager = &world.manager;
-    let error = manager.snapshots(&slug("none"), None, ReleaseNumber(1)).await.unwrap_err();
-    assert_eq!(error.to_string(), "there is no app none");
-    manager.ensure_app(&slug("empty")).await.unwrap();
-    let error = manager.snapshots(&slug("empty"), None, ReleaseNumber(1)).await.unwrap_err();
+    let empty = manager.create_app(&slug("empty"), None).await.unwrap();
+    let error = manager.snapshots(&empty, None, ReleaseNumber(1)).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no release 1");
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::fakes::{CAPS, World, files, remove, set, slug};
 
 async fn deploy(world: &World, upload: Upload) -> Result<Deployed, Error> {
-    world.manager.deploy(&slug("shop"), upload, "test").await
+    world.manager.deploy(&world.shop().await, upload, "test").await
 }
 
 async fn issues(world: &World, upload: Upload) -> Vec<Issue> {
@@ -157,7 +157,7 @@ async fn issues_are_not_told_without_end() {
 async fn what_is_perhaps_not_meant_is_a_warning() {
     let world = World::new().await;
     let limits = LimitOverrides { fuel: Some(100), ..LimitOverrides::default() };
-    world.manager.set_limits(&slug("shop"), limits).await.unwrap();
+    world.manager.set_limits(&world.shop().await, limits).await.unwrap();
     let manifest = "[limits]\nfuel = 101\n[[triggers]]\non = 'kv.set'\nhandler = 'lib/a.rhai'";
     let release = files(&[("picloud.toml", manifest), ("lib/a.rhai", "fn on_event(e) { }")]);
     let deployed = deploy(&world, release).await.unwrap();
@@ -211,11 +211,12 @@ async fn triggers_that_can_go_in_circles_are_a_warning() {
 #[tokio::test]
 async fn patches_at_the_same_time_are_all_kept() {
     let world = World::new().await;
+    let shop = world.shop().await;
     let all: Vec<_> = (0..8)
         .map(|number| {
-            let manager = world.manager.clone();
+            let (manager, shop) = (world.manager.clone(), shop.clone());
             let upload = set(&format!("lib/{number}.rhai"), "1");
-            tokio::spawn(async move { manager.deploy(&slug("shop"), upload, "test").await })
+            tokio::spawn(async move { manager.deploy(&shop, upload, "test").await })
         })
         .collect();
     for one in all {
@@ -243,11 +244,12 @@ async fn deploys_leave_the_machine_to_others() {
         (0..9).map(|number| (format!("{number}.rhai"), "1".to_owned())).collect();
     let scripts: Vec<_> =
         scripts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let shop = world.shop().await;
     let all: Vec<_> = (0..4)
         .map(|_| {
-            let manager = world.manager.clone();
+            let (manager, shop) = (world.manager.clone(), shop.clone());
             let upload = files(&scripts);
-            tokio::spawn(async move { manager.deploy(&slug("shop"), upload, "test").await })
+            tokio::spawn(async move { manager.deploy(&shop, upload, "test").await })
         })
         .collect();
     for one in all {
@@ -267,10 +269,15 @@ async fn a_failing_sandbox_is_not_the_scripts_fault() {
 }
 
 #[tokio::test]
-async fn an_app_must_exist() {
+async fn an_app_that_has_the_name_since_is_another_app() {
     let world = World::new().await;
-    let error = world.manager.deploy(&slug("none"), set("a.rhai", "1"), "test").await.unwrap_err();
-    assert_eq!(error.to_string(), "there is no app none");
+    let shop = world.shop().await;
+    world.manager.delete_app(&shop).await.unwrap();
+    let deploy = || world.manager.deploy(&shop, set("a.rhai", "1"), "test");
+    assert_eq!(deploy().await.unwrap_err().to_string(), "there is no app shop");
+    world.manager.create_app(&slug("shop"), None).await.unwrap();
+    assert_eq!(deploy().await.unwrap_err().to_string(), "there is no app shop");
+    assert!(world.active().await.is_none());
 }
 
 #[tokio::test]
@@ -278,7 +285,7 @@ async fn an_earlier_release_comes_back() {
     let world = World::new().await;
     deploy(&world, set("a.rhai", "1")).await.unwrap();
     deploy(&world, set("b.rhai", "2")).await.unwrap();
-    let back = world.manager.rollback(&slug("shop"), ReleaseNumber(1)).await.unwrap();
+    let back = world.manager.rollback(&world.shop().await, ReleaseNumber(1)).await.unwrap();
     assert_eq!(back.release.number, ReleaseNumber(1));
     assert_eq!(back.routes[0].path, "/a");
     assert_eq!(world.active().await.unwrap().1, ["a.rhai"]);
@@ -286,7 +293,7 @@ async fn an_earlier_release_comes_back() {
     deploy(&world, set("c.rhai", "3")).await.unwrap();
     let (number, names) = world.active().await.unwrap();
     assert_eq!((number, names), (3, vec!["a.rhai".to_owned(), "c.rhai".to_owned()]));
-    let error = world.manager.rollback(&slug("shop"), ReleaseNumber(9)).await.unwrap_err();
+    let error = world.manager.rollback(&world.shop().await, ReleaseNumber(9)).await.unwrap_err();
     assert_eq!((error.code(), error.to_string().as_str()), ("not_found", "there is no release 9"));
 }
 
@@ -296,6 +303,6 @@ async fn a_release_that_can_no_longer_run_does_not_come_back() {
     deploy(&world, set("a.rhai", "1")).await.unwrap();
     deploy(&world, set("a.rhai", "2")).await.unwrap();
     world.sandbox.broken.store(true, SeqCst);
-    world.manager.rollback(&slug("shop"), ReleaseNumber(1)).await.unwrap_err();
+    world.manager.rollback(&world.shop().await, ReleaseNumber(1)).await.unwrap_err();
     assert_eq!(world.active().await.unwrap().0, 2);
 }

@@ -12,7 +12,7 @@ use picloud_shared::schedule::Planned;
 use picloud_shared::{
     App, AppId, AppSlug, AppStore, BlobHash, Clock, CompileError, Event, Finished, Invocation,
     LimitOverrides, Limits, NewRelease, Position, Program, Release, ReleaseFile, ReleaseNumber,
-    ReleaseStore, Sandbox, ScriptError, ScriptInfo, Services, StoreError,
+    ReleaseStore, Sandbox, ScriptError, ScriptInfo, Services, StoreError, UserId,
 };
 
 type Files = BTreeMap<String, Bytes>;
@@ -41,13 +41,17 @@ impl World {
             CAPS,
             Limits::default(),
         ));
-        manager.ensure_app(&slug("shop")).await.unwrap();
+        manager.create_app(&slug("shop"), None).await.unwrap();
         Self { manager, store, sandbox, clock }
+    }
+
+    pub(crate) async fn shop(&self) -> App {
+        self.manager.app(&slug("shop")).await.unwrap()
     }
 
     /// The active release's number and its files' names.
     pub(crate) async fn active(&self) -> Option<(i64, Vec<String>)> {
-        let app = self.manager.app(&slug("shop")).await.unwrap();
+        let app = self.shop().await;
         let number = app.active_release?;
         let files = self.store.contents(app.id, number).await.unwrap();
         Some((number.0, files.into_keys().collect()))
@@ -167,7 +171,12 @@ impl Stores {
 
 #[async_trait]
 impl AppStore for Stores {
-    async fn create(&self, slug: &AppSlug, now_ms: u64) -> Result<App, StoreError> {
+    async fn create(
+        &self,
+        slug: &AppSlug,
+        _owner: Option<UserId>,
+        now_ms: u64,
+    ) -> Result<App, StoreError> {
         self.check()?;
         let mut apps = self.apps.lock().unwrap();
         if apps.contains_key(slug) {

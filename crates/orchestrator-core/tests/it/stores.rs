@@ -9,7 +9,7 @@ use bytes::Bytes;
 use picloud_shared::schedule::Planned;
 use picloud_shared::{
     App, AppId, AppSlug, AppStore, BlobHash, LimitOverrides, NewRelease, Release, ReleaseFile,
-    ReleaseNumber, ReleaseStore, StoreError,
+    ReleaseNumber, ReleaseStore, StoreError, UserId,
 };
 use tokio::sync::Semaphore;
 
@@ -72,7 +72,7 @@ impl Stores {
 
 #[async_trait]
 impl AppStore for Stores {
-    async fn create(&self, _: &AppSlug, _: u64) -> Result<App, StoreError> {
+    async fn create(&self, _: &AppSlug, _owner: Option<UserId>, _: u64) -> Result<App, StoreError> {
         unimplemented!()
     }
 

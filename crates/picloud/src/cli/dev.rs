@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
 use picloud_manager_core::{Deployed, Error, RouteSummary, Upload};
-use picloud_shared::AppSlug;
+use picloud_shared::App;
 use tokio::sync::broadcast::error::RecvError;
 
 use self::show::Show;
@@ -55,8 +55,8 @@ pub async fn run(args: DevArgs, global: &Global) -> anyhow::Result<()> {
                        addresses only, such as 127.0.0.1:8080; `picloud serve` listens on others";
         return Err(Usage(message.to_owned()).into());
     }
-    let app = match &global.app {
-        Some(app) => app.clone(),
+    let slug = match &global.app {
+        Some(slug) => slug.clone(),
         None => app_name::of_path(&args.path)?,
     };
     let show = Show::new(global.output());
@@ -74,6 +74,10 @@ pub async fn run(args: DevArgs, global: &Global) -> anyhow::Result<()> {
     };
     start_logging(config.log_format, "warn");
     let server = Server::start(config).await?;
+    let app = match server.manager().find_app(&slug).await? {
+        Some(app) => app,
+        None => server.manager().create_app(&slug, None).await?,
+    };
     let mut dev = Dev { app, path, server, show, files: BTreeMap::new(), routes: Vec::new() };
     let result = dev.run(watch).await;
     dev.server.shutdown().await;
@@ -92,7 +96,7 @@ pub(super) fn state_dir(path: &Path) -> anyhow::Result<PathBuf> {
 }
 
 struct Dev {
-    app: AppSlug,
+    app: App,
     path: PathBuf,
     server: Server,
     show: Show,
@@ -105,9 +109,12 @@ struct Dev {
 impl Dev {
     async fn run(&mut self, mut watch: Watch) -> anyhow::Result<()> {
         let mut records = self.server.follow();
-        let (app, _) = self.server.manager().ensure_app(&self.app).await?;
         let first = self.deploy().await;
-        self.show.ready(&self.server.base_url(), &app.slug, &self.server.app_url(&app.slug))?;
+        self.show.ready(
+            &self.server.base_url(),
+            &self.app.slug,
+            &self.server.app_url(&self.app.slug),
+        )?;
         self.show_deploy(first)?;
 
         let mut stop = std::pin::pin!(stop_signal());
@@ -135,7 +142,7 @@ impl Dev {
         }
         self.files.clone_from(&files);
         let deployed = self.server.manager().deploy(&self.app, Upload::Files(files), "dev").await?;
-        self.server.invalidate(&self.app);
+        self.server.invalidate(&self.app.slug);
         Ok(Some(deployed))
     }
 
@@ -144,7 +151,7 @@ impl Dev {
             Ok(None) => {}
             Ok(Some(deployed)) => {
                 let has_new_routes = deployed.routes != self.routes;
-                self.show.deployed(&self.app, &deployed, has_new_routes)?;
+                self.show.deployed(&self.app.slug, &deployed, has_new_routes)?;
                 self.routes = deployed.routes;
             }
             Err(error) => match error.downcast::<Error>() {

@@ -104,6 +104,16 @@ impl Problem {
 }
 
 impl Error {
+    /// The status of the server's refusal, if it did refuse.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Problem(problem) => Some(problem.status),
+            Self::Status { status, .. } => Some(*status),
+            Self::Unreachable { .. } | Self::Broken { .. } | Self::Unexpected(_) => None,
+        }
+    }
+
     pub(super) fn transport(server: &Url, error: reqwest::Error) -> Self {
         // The URL's query is nobody's business, and its path is noise.
         let error = error.without_url();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::Problem;
@@ -52,6 +53,16 @@ where
     B: hyper::body::Body<Data = Bytes>,
 {
     read_within(body, max_bytes, TIMEOUT).await
+}
+
+/// A body of JSON, of `max_bytes` at most.
+pub(super) async fn json<T: DeserializeOwned>(
+    body: axum::body::Body,
+    max_bytes: u64,
+) -> Result<T, Problem> {
+    let body = read(body, max_bytes).await?;
+    serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request("invalid_body", error.to_string()))
 }
 
 /// The whole body, of `max_bytes` at most, within `timeout`.

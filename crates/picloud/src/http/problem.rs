@@ -126,11 +126,27 @@ impl From<Error> for Problem {
             Error::AppNotFound(_)
             | Error::ReleaseNotFound(_)
             | Error::FileNotFound(_)
-            | Error::SecretNotFound(_) => 404,
-            Error::InvalidPath { .. } | Error::InvalidArchive(_) | Error::InvalidSecret => 400,
+            | Error::SecretNotFound(_)
+            | Error::UserNotFound(_)
+            | Error::NoSuch(_)
+            | Error::InviteNotFound => 404,
+            Error::InvalidPath { .. }
+            | Error::InvalidArchive(_)
+            | Error::InvalidSecret
+            | Error::WeakPassword
+            | Error::NameMissing
+            | Error::InvalidTokenName => 400,
+            Error::WrongCredentials => 401,
+            Error::Throttled { .. } => 429,
             Error::ReleaseTooLarge { .. } | Error::TooManyFiles { .. } => 413,
             Error::Rejected(_) => 422,
-            Error::Conflict | Error::TooManySecrets { .. } => 409,
+            Error::Conflict
+            | Error::TooManySecrets { .. }
+            | Error::NameTaken(_)
+            | Error::TooManyTokens { .. }
+            | Error::LastOwner
+            | Error::OwnsApps(_)
+            | Error::Oneself => 409,
             Error::QuotaExceeded => 507,
             Error::Unavailable(source) => {
                 let source = source as &dyn std::error::Error;
@@ -143,6 +159,9 @@ impl From<Error> for Problem {
             }
         };
         let mut problem = Self::new(status, error.code().to_owned(), error.to_string());
+        if let Error::Throttled { retry_after_s } = error {
+            problem = problem.with_header(header::RETRY_AFTER, retry_after_s.into());
+        }
         if let Error::Rejected(issues) = error {
             problem.errors = issues;
         }

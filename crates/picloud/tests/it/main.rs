@@ -1,6 +1,10 @@
 //! The real binary, end to end.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod cli;

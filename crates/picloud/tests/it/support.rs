@@ -285,6 +285,25 @@ impl Picloud {
         self.stderr.lock().unwrap().clone()
     }
 
+    /// What the server wrote to stderr, as soon as this is true of it.
+    pub async fn stderr_until(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let text = self.stderr();
+            if wanted(&text) {
+                return text;
+            }
+            assert!(Instant::now() < end, "this is all that came: {text}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Stops the server and keeps its data directory for another.
+    pub fn into_data_dir(mut self) -> TempDir {
+        assert!(self.terminate().success());
+        self.temp.take().expect("the directory is the server's")
+    }
+
     /// Ends the process at once, as a failing machine would.
     pub fn kill9(&mut self) {
         self.child.kill().unwrap();

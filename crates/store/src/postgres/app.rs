@@ -1,7 +1,9 @@
 //! Apps on PostgreSQL.
 
 use async_trait::async_trait;
-use picloud_shared::{App, AppId, AppSlug, AppStore, LimitOverrides, ReleaseNumber, StoreError};
+use picloud_shared::{
+    App, AppId, AppSlug, AppStore, LimitOverrides, ReleaseNumber, StoreError, UserId,
+};
 use sqlx::PgPool;
 
 use super::{PostgresDatabase, Retries};
@@ -13,20 +15,31 @@ type Row = (i64, String, i64, Option<i64>, String);
 
 #[async_trait]
 impl AppStore for PostgresAppStore {
-    async fn create(&self, slug: &AppSlug, now_ms: u64) -> Result<App, StoreError> {
+    async fn create(
+        &self,
+        slug: &AppSlug,
+        owner: Option<UserId>,
+        now_ms: u64,
+    ) -> Result<App, StoreError> {
         let row = sqlx::query_as(
             "WITH made AS (
-                INSERT INTO apps (slug, created_at_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING
+                INSERT INTO apps (slug, created_at_ms) SELECT $1, $2
+                WHERE $3 IS NULL OR EXISTS (SELECT 1 FROM users WHERE id = $3)
+                ON CONFLICT DO NOTHING
                 RETURNING id, slug, created_at_ms, active_release, limits::text
             ), counted AS (
                 INSERT INTO kv_usage (app_id, bytes) SELECT id, 0 FROM made
             ), files_counted AS (
                 INSERT INTO files_usage (app_id, bytes) SELECT id, 0 FROM made
+            ), owned AS (
+                INSERT INTO members (app_id, user_id, role)
+                SELECT id, $3, 'owner' FROM made WHERE $3 IS NOT NULL
             )
             SELECT * FROM made",
         )
         .bind(slug.as_str())
         .bind(signed(now_ms))
+        .bind(owner.map(|owner| owner.0))
         .fetch_optional(&self.0.pool)
         .await
         .map_err(failed)?;
@@ -94,7 +107,7 @@ async fn delete(pool: &PgPool, app: AppId) -> Result<bool, sqlx::Error> {
     Ok(apps.rows_affected() > 0)
 }
 
-fn app((id, slug, created_at_ms, active_release, json): Row) -> Result<App, StoreError> {
+pub(super) fn app((id, slug, created_at_ms, active_release, json): Row) -> Result<App, StoreError> {
     Ok(App {
         id: AppId(id),
         slug: slug.parse().map_err(|_| corrupt("an app's slug", slug))?,

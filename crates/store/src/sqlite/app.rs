@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use picloud_shared::{App, AppId, AppSlug, AppStore, LimitOverrides, ReleaseNumber, StoreError};
+use picloud_shared::{
+    App, AppId, AppRole, AppSlug, AppStore, LimitOverrides, ReleaseNumber, StoreError, UserId,
+};
 use sqlx::SqliteConnection;
 
 use super::SqliteDatabase;
+use crate::access_row::{app_role_name, member};
 use crate::convert::{corrupt, failed, limits, signed, to_json, unsigned};
 
 pub(crate) struct SqliteAppStore(pub(crate) Arc<SqliteDatabase>);
@@ -15,9 +18,14 @@ type Row = (i64, String, i64, Option<i64>, String);
 
 #[async_trait]
 impl AppStore for SqliteAppStore {
-    async fn create(&self, slug: &AppSlug, now_ms: u64) -> Result<App, StoreError> {
+    async fn create(
+        &self,
+        slug: &AppSlug,
+        owner: Option<UserId>,
+        now_ms: u64,
+    ) -> Result<App, StoreError> {
         let mut transaction = self.0.main.writer.begin().await?;
-        let created = create(transaction.connection()?, slug, now_ms).await;
+        let created = create(transaction.connection()?, slug, owner, now_ms).await;
         transaction.finish(created).await
     }
 
@@ -81,6 +89,7 @@ impl AppStore for SqliteAppStore {
 async fn create(
     connection: &mut SqliteConnection,
     slug: &AppSlug,
+    owner: Option<UserId>,
     now_ms: u64,
 ) -> Result<App, StoreError> {
     let row = sqlx::query_as(
@@ -98,9 +107,21 @@ async fn create(
          INSERT INTO files_usage (app_id, bytes) VALUES (?1, 0)",
     )
     .bind(created.id.0)
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .map_err(failed)?;
+    if let Some(owner) = owner {
+        let done = sqlx::query(member::SET)
+            .bind(created.id.0)
+            .bind(owner.0)
+            .bind(app_role_name(AppRole::Owner))
+            .execute(connection)
+            .await
+            .map_err(failed)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::Conflict);
+        }
+    }
     Ok(created)
 }
 
@@ -113,7 +134,7 @@ async fn delete_history(connection: &mut SqliteConnection, app: AppId) -> Result
         .map_err(failed)
 }
 
-fn app((id, slug, created_at_ms, active_release, json): Row) -> Result<App, StoreError> {
+pub(super) fn app((id, slug, created_at_ms, active_release, json): Row) -> Result<App, StoreError> {
     Ok(App {
         id: AppId(id),
         slug: slug.parse().map_err(|_| corrupt("an app's slug", slug))?,

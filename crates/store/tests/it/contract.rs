@@ -1,6 +1,7 @@
 //! What every implementation of a port must do: one body per case, run on both
 //! databases.
 
+mod access;
 mod app;
 mod execution;
 mod files;

@@ -81,7 +81,7 @@ pub fn line(app: AppId, execution: ExecutionId, message: &str) -> LogLine {
 }
 
 pub async fn app(stores: &Stores, slug: &str) -> App {
-    stores.apps.create(&slug.parse().unwrap(), NOW).await.unwrap()
+    stores.apps.create(&slug.parse().unwrap(), None, NOW).await.unwrap()
 }
 
 /// Two apps that must never meet.

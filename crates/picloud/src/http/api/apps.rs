@@ -6,6 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use http::StatusCode;
+use picloud_manager_core::{Need, Subject, Verdict};
 use picloud_shared::{App, AppSlug, LimitOverrides};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{List, Page, Path, Query, change, slug};
+use crate::http::auth::{By, MaybeApp, OfApp};
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -40,7 +42,7 @@ impl AppView {
     }
 }
 
-/// The apps, by name.
+/// Your apps, by name; an admin's are all.
 #[utoipa::path(
     get,
     path = "/apps",
@@ -52,10 +54,18 @@ impl AppView {
 )]
 async fn list(
     State(node): State<Arc<Node>>,
+    By(caller): By,
     Query(page): Query<Page>,
 ) -> Result<Json<AppList>, Problem> {
     let after = page.after::<AppSlug>()?;
-    let mut apps = node.manager.apps(after.as_ref(), page.limit() + 1).await?;
+    let limit = page.limit() + 1;
+    let mut apps = match caller.user() {
+        Some(user) if !caller.sees_all() => {
+            let apps = node.accounts.apps(user.id, after.as_ref(), limit).await?;
+            apps.into_iter().map(|(app, _)| app).collect()
+        }
+        _ => node.manager.apps(after.as_ref(), limit).await?,
+    };
     let more = apps.len() > page.limit() as usize;
     apps.truncate(page.limit() as usize);
     let next = apps.last().filter(|_| more).map(|app| app.slug.clone());
@@ -71,11 +81,7 @@ async fn list(
     responses((status = 200, body = AppView)),
     security(("token" = ["read"])),
 )]
-async fn show(
-    State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
-) -> Result<Json<AppView>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
+async fn show(State(node): State<Arc<Node>>, OfApp(app): OfApp) -> Result<Json<AppView>, Problem> {
     Ok(Json(AppView::new(&node, app)))
 }
 
@@ -98,14 +104,15 @@ struct Settings {
         (status = 200, description = "It existed.", body = AppView),
         (status = 201, description = "It was made.", body = AppView),
     ),
-    security(("token" = ["user"])),
+    security(("token" = ["deploy", "create"])),
 )]
 async fn create(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    By(caller): By,
+    MaybeApp(app): MaybeApp,
+    Path(slug): Path<String>,
     request_body: Body,
 ) -> Result<(StatusCode, Json<AppView>), Problem> {
-    let slug = slug(&app)?;
     let body = body::read(request_body, MAX_BODY_BYTES).await?;
     let settings = if body.is_empty() {
         Settings { limits: None }
@@ -113,14 +120,23 @@ async fn create(
         serde_json::from_slice(&body)
             .map_err(|error| Problem::bad_request("invalid_body", error.to_string()))?
     };
-    let (mut app, is_new) = node.manager.ensure_app(&slug).await?;
+    if settings.limits.is_some()
+        && let Verdict::Forbidden(reason) = caller.may(Need::Instance, true, Subject::None)
+    {
+        return Err(Problem::new(403, "forbidden", format!("limits: {reason}")));
+    }
+    let status = if app.is_none() { StatusCode::CREATED } else { StatusCode::OK };
+    let mut app = match app {
+        Some(app) => app,
+        None => node.manager.create_app(&self::slug(&slug)?, caller.owner()).await?,
+    };
     if let Some(limits) = settings.limits {
-        let changed = change(&node, &slug, async move |node, app| {
-            node.manager.set_limits(&app, limits).await
+        let changed = change(&node, &app.slug, {
+            let app = app.clone();
+            async move |node| node.manager.set_limits(&app, limits).await
         });
         app = changed.await?;
     }
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(AppView::new(&node, app))))
 }
 
@@ -133,16 +149,12 @@ async fn create(
     responses((status = 204)),
     security(("token" = ["admin"])),
 )]
-async fn delete(
-    State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
-) -> Result<StatusCode, Problem> {
-    let slug = slug(&app)?;
-    let deleted = change(&node, &slug, async move |node, app| {
-        let id = node.manager.app(&app).await?.id;
+async fn delete(State(node): State<Arc<Node>>, OfApp(app): OfApp) -> Result<StatusCode, Problem> {
+    let slug = app.slug.clone();
+    let deleted = change(&node, &slug, async move |node| {
         node.manager.delete_app(&app).await?;
-        node.executor.forget(id);
-        if let Err(error) = node.contents.remove_app(id).await {
+        node.executor.forget(app.id);
+        if let Err(error) = node.contents.remove_app(app.id).await {
             // The app is gone; what it had takes space until the next clean-up.
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "a deleted app's files were not removed");

@@ -12,13 +12,13 @@ use crate::node::Node;
 pub(super) async fn change<T, F>(
     node: &Arc<Node>,
     app: &AppSlug,
-    change: impl FnOnce(Arc<Node>, AppSlug) -> F,
+    change: impl FnOnce(Arc<Node>) -> F,
 ) -> Result<T, Problem>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
-    let change = change(Arc::clone(node), app.clone());
+    let change = change(Arc::clone(node));
     let (node, app) = (Arc::clone(node), app.clone());
     // Whatever the answer is: a commit may have succeeded and yet not be
     // reported, and a second look at the database costs little.

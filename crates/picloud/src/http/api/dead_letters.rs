@@ -14,8 +14,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{List, Page, Path, Query, slug};
+use super::{List, Page, Path, Query};
 use crate::client::{DeadLetter, Replayed};
+use crate::http::auth::OfApp;
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -45,10 +46,9 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
 )]
 async fn list(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
     Query(page): Query<Page>,
 ) -> Result<Json<DeadLetterList>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let before = page.after::<DeliveryId>()?;
     let mut dead = node.stores.outbox.dead(app.id, before, page.limit() + 1).await?;
     let more = dead.len() > page.limit() as usize;
@@ -68,9 +68,9 @@ async fn list(
 )]
 async fn show(
     State(node): State<Arc<Node>>,
-    Path((app, id)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, id)): Path<(String, String)>,
 ) -> Result<Json<DeadLetter>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let id = parse(&id)?;
     let found = node.stores.outbox.delivery(app.id, id).await?;
     let dead = found.filter(|(_, delivery)| delivery.status == Status::Dead);
@@ -98,10 +98,10 @@ struct Replay {
 )]
 async fn replay(
     State(node): State<Arc<Node>>,
-    Path((app, id)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, id)): Path<(String, String)>,
     request_body: Body,
 ) -> Result<StatusCode, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let id = parse(&id)?;
     let json = body::read(request_body, MAX_FIELDS_BYTES).await?;
     let invalid =
@@ -131,9 +131,8 @@ async fn replay(
 )]
 async fn replay_all(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
 ) -> Result<(StatusCode, Json<Replayed>), Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let replayed = node.stores.outbox.replay_all(app.id, node.clock.now_ms()).await?;
     node.deliver.notify_one();
     Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
@@ -150,9 +149,9 @@ async fn replay_all(
 )]
 async fn discard(
     State(node): State<Arc<Node>>,
-    Path((app, id)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, id)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let id = parse(&id)?;
     if !node.stores.outbox.discard(app.id, id).await? {
         return Err(not_found(&id.to_string()));

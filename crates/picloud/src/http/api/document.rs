@@ -40,6 +40,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("number", "The release's number."),
     ("path", "The file's path within the app. It may have slashes."),
     ("queue", "The queue's name."),
+    ("user", "The user's name."),
 ];
 
 #[derive(OpenApi)]
@@ -47,8 +48,10 @@ const PARAMETERS: &[(&str, &str)] = &[
     info(
         title = "PiCloud",
         description = "The control plane's API. What a call takes is in its `security`: \
-            `user`, an account; `read`, `deploy` or `admin`, that role for the app, as a viewer, \
-            a developer or an owner has it; `instance`, an admin of the instance; nothing, nothing."
+            `any`, whatever proves who you are; `user`, an account, by more than a token for one app; \
+            `read`, `deploy` or `admin`, that role for the app, as a viewer, \
+            a developer or an owner has it, and with `create`, where there is no app yet, an \
+            account; `instance`, an admin of the instance; nothing, nothing."
     ),
     servers((url = "/api/v1")),
     tags(
@@ -62,6 +65,11 @@ const PARAMETERS: &[(&str, &str)] = &[
         (name = "dead-letters", description = "Deliveries that have failed for good."),
         (name = "schedules", description = "The schedules of the active release."),
         (name = "invoke", description = "Running a handler, with everything there is to see."),
+        (name = "members", description = "Who may use an app."),
+        (name = "session", description = "Logging in and out, and your own account."),
+        (name = "tokens", description = "Your own API tokens."),
+        (name = "users", description = "The instance's users, and links for new ones."),
+        (name = "audit", description = "Who changed what, when, from where."),
         (name = "api", description = "About the API itself."),
     ),
     components(schemas(problem::Sent)),

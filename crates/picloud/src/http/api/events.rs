@@ -21,8 +21,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{DEFAULT_PAGE, List, MAX_PAGE, Path, Query, outside, slug};
+use super::{DEFAULT_PAGE, List, MAX_PAGE, Path, Query, outside};
 use crate::client::{Event, EventDetail, Sent};
+use crate::http::auth::OfApp;
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -69,10 +70,9 @@ struct EventsQuery {
 )]
 async fn list(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
     Query(query): Query<EventsQuery>,
 ) -> Result<Response, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(u32::from(!query.follow), MAX_PAGE);
     if query.follow {
         return Ok(follow(node, app.id, limit));
@@ -168,9 +168,9 @@ impl Tail {
 )]
 async fn show(
     State(node): State<Arc<Node>>,
-    Path((app, id)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, id)): Path<(String, String)>,
 ) -> Result<Json<EventDetail>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let not_found = || Problem::not_found(format!("there is no event {id}, or no more"));
     let id: EventId = id.parse().map_err(|_| not_found())?;
     let found = node.stores.outbox.find(app.id, id).await?.ok_or_else(not_found)?;
@@ -205,10 +205,9 @@ fn null() -> Box<RawValue> {
 )]
 async fn publish(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
     request_body: Body,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let Publish { topic, payload } = read(request_body).await?;
     send(&node, &app, async |unit| {
         unit.publish(&topic, payload.get().to_owned()).await.map_err(|error| {
@@ -238,7 +237,7 @@ pub(super) async fn send(
     app: &App,
     send: impl AsyncFnOnce(&OutboxUnit) -> Result<(), Problem>,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
-    let emitter = Arc::new(outside::emitter(node, &app.slug).await?);
+    let emitter = Arc::new(outside::emitter(node, app).await?);
     let unit = OutboxUnit::new(Arc::clone(&emitter));
     send(&unit).await?;
     let sent = unit.events();

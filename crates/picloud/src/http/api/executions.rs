@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{List, Page, Path, Query, slug};
+use super::{List, Page, Path, Query};
+use crate::http::auth::OfApp;
 use crate::http::problem::Problem;
 use crate::node::Node;
 
@@ -36,10 +37,9 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
 )]
 async fn list(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
     Query(page): Query<Page>,
 ) -> Result<Json<ExecutionList>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let before = page.after::<ExecutionId>()?;
     // What has answered already is to be found.
     node.recorder.flush().await;
@@ -70,9 +70,9 @@ pub(super) struct ExecutionDetail {
 )]
 async fn show(
     State(node): State<Arc<Node>>,
-    Path((app, id)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, id)): Path<(String, String)>,
 ) -> Result<Json<ExecutionDetail>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let not_found = || Problem::not_found(format!("there is no execution {id}"));
     let id = id.parse().map_err(|_| not_found())?;
     detail(&node, app.id, id).await?.map(Json).ok_or_else(not_found)

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use picloud_executor_core::executor::status_of;
+use picloud_manager_core::Error;
 use picloud_orchestrator_core::Match;
 use picloud_shared::{Outcome, Request};
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::executions::{self, ExecutionDetail};
-use super::{Path, slug};
-use crate::http::auth::Peer;
+use crate::http::auth::{OfApp, Peer};
 use crate::http::problem::Problem;
 use crate::http::{body, ingress};
 use crate::node::Node;
@@ -78,17 +78,20 @@ struct InvokeResponse {
 async fn invoke(
     State(node): State<Arc<Node>>,
     Extension(Peer(peer)): Extension<Peer>,
-    Path(app): Path<String>,
+    OfApp(asked_about): OfApp,
     request_body: Body,
 ) -> Result<Json<InvokeResponse>, Problem> {
-    let slug = slug(&app)?;
+    let slug = &asked_about.slug;
     let json = body::read(request_body, MAX_BODY_BYTES).await?;
     let invalid = |detail: String| Problem::bad_request("invalid_body", detail);
     let asked: InvokeRequest =
         serde_json::from_slice(&json).map_err(|error| invalid(error.to_string()))?;
 
-    let app = ingress::find(&node, &slug, None).await?;
-    let request = request(asked, &node.hosts.of_app(&slug), peer).map_err(invalid)?;
+    let app = ingress::find(&node, slug, None).await?;
+    if app.app.id != asked_about.id {
+        return Err(Error::AppNotFound(slug.clone()).into());
+    }
+    let request = request(asked, &node.hosts.of_app(slug), peer).map_err(invalid)?;
     if request.body.len() as u64 > app.limits.request_body_bytes {
         let detail = format!("the body may have {} bytes", app.limits.request_body_bytes);
         return Err(Problem::new(413, "body_too_large", detail));

@@ -17,7 +17,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{List, Path, Query, outside, slug};
+use super::{List, Path, Query, outside};
+use crate::http::auth::OfApp;
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -53,9 +54,8 @@ struct CollectionView {
 )]
 async fn collections(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
 ) -> Result<Json<CollectionList>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let collections = node.stores.kv.collections(app.id, node.clock.now_ms()).await?;
     let view = |(collection, entries): (Collection, u64)| CollectionView {
         collection: collection.to_string(),
@@ -112,10 +112,10 @@ struct ListQuery {
 )]
 async fn list(
     State(node): State<Arc<Node>>,
-    Path((app, collection)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, collection)): Path<(String, String)>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<EntryList>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let collection: Collection = collection.parse().map_err(problem)?;
     let limit = query.limit.unwrap_or(super::DEFAULT_PAGE).clamp(1, kv::MAX_PAGE);
     let range = Range { prefix: &query.prefix, after: query.after.as_deref(), limit };
@@ -136,9 +136,9 @@ async fn list(
 )]
 async fn show(
     State(node): State<Arc<Node>>,
-    Path((app, collection, key)): Path<(String, String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, collection, key)): Path<(String, String, String)>,
 ) -> Result<Json<EntryView>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let collection = collection.parse().map_err(problem)?;
     let key: Key = key.parse().map_err(problem)?;
     let entry = node.stores.kv.get(app.id, &collection, &key, node.clock.now_ms()).await?;
@@ -166,11 +166,11 @@ struct SetQuery {
 )]
 async fn set(
     State(node): State<Arc<Node>>,
-    Path((app, collection, key)): Path<(String, String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, collection, key)): Path<(String, String, String)>,
     Query(query): Query<SetQuery>,
     request_body: Body,
 ) -> Result<StatusCode, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let value = body::read(request_body, kv::MAX_VALUE_BYTES as u64).await?;
     let value = String::from_utf8(value.into())
         .map_err(|_| Problem::bad_request("invalid_value", "the value is not UTF-8"))?;
@@ -195,9 +195,9 @@ async fn set(
 )]
 async fn delete(
     State(node): State<Arc<Node>>,
-    Path((app, collection, key)): Path<(String, String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, collection, key)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     for _ in 0..ATTEMPTS {
         let unit = kv_unit(&node, &app);
         if !unit.delete(&collection, &key).await.map_err(problem)? {
@@ -220,7 +220,7 @@ fn kv_unit(node: &Node, app: &App) -> KvUnit {
 /// Whether it is committed; not if others changed the same things meanwhile.
 async fn commit(node: &Node, app: &App, unit: &KvUnit) -> Result<bool, Problem> {
     let limits = Limits::default().with(&app.limits);
-    let emitter = outside::emitter(node, &app.slug).await?;
+    let emitter = outside::emitter(node, app).await?;
     let change = OutsideChange {
         app: app.id,
         limits: &limits,

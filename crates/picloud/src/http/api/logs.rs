@@ -20,7 +20,8 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{DEFAULT_PAGE, List, MAX_PAGE, Path, Query, slug};
+use super::{DEFAULT_PAGE, List, MAX_PAGE, Query};
+use crate::http::auth::OfApp;
 use crate::http::problem::Problem;
 use crate::node::Node;
 
@@ -65,10 +66,9 @@ struct LogsQuery {
 )]
 async fn list(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
     Query(query): Query<LogsQuery>,
 ) -> Result<Response, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let filter = LogQuery {
         after: query.after,
         min_level: query.level,

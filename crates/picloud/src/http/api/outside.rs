@@ -4,16 +4,24 @@
 use std::sync::Arc;
 
 use picloud_executor_core::{OutsideChange, ServiceEventEmitter};
+use picloud_orchestrator_core::RunnableApp;
 use picloud_shared::outbox::{Cause, Emitted, EventId};
-use picloud_shared::{App, AppSlug, Limits, Outcome};
+use picloud_shared::{App, Limits, Outcome};
 
 use crate::http::problem::Problem;
 use crate::node::Node;
 
+/// The app's active release, if it has one. Another app that has its name
+/// since is not it.
+pub(super) async fn active(node: &Node, app: &App) -> Result<Option<Arc<RunnableApp>>, Problem> {
+    let runnable = node.directory.active(&app.slug).await?;
+    Ok(runnable.filter(|runnable| runnable.app.id == app.id))
+}
+
 /// Emits to the triggers of the app's active release; each emitter's events
 /// have a root of their own.
-pub(super) async fn emitter(node: &Node, app: &AppSlug) -> Result<ServiceEventEmitter, Problem> {
-    let triggers = match node.directory.active(app).await? {
+pub(super) async fn emitter(node: &Node, app: &App) -> Result<ServiceEventEmitter, Problem> {
+    let triggers = match active(node, app).await? {
         Some(app) => Arc::clone(&app.triggers),
         None => Arc::from([]),
     };

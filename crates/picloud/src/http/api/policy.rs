@@ -3,79 +3,76 @@
 //! what says nothing is refused.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use http::Method;
+use picloud_manager_core::Need;
 use utoipa::openapi::path::Operation;
 
 use super::{PREFIX, document, routes};
 
-/// What a caller must have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::http) enum Need {
-    /// Nothing.
-    Public,
-    /// An account.
-    User,
-    /// The role `viewer` of the app, or a higher one.
-    Read,
-    /// The role `developer` of the app, or a higher one.
-    Deploy,
-    /// The role `owner` of the app.
-    Admin,
-    /// The role `admin` of the instance.
-    Instance,
+/// What an operation says of who may call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::http) struct Rule {
+    pub(in crate::http) need: Need,
+    /// Whether it makes the app that its path names, if there is none.
+    pub(in crate::http) creates: bool,
+    /// The operation's name.
+    pub(in crate::http) operation: Arc<str>,
 }
 
-/// The need of every operation.
+/// The rule of every operation.
 pub(in crate::http) struct Policy {
     /// By the route as the router knows it.
-    needs: HashMap<String, HashMap<Method, Need>>,
+    rules: HashMap<String, HashMap<Method, Rule>>,
 }
 
 impl Policy {
     /// What the handlers say.
     pub(in crate::http) fn new() -> Self {
-        let needs = routes().into_openapi().paths.paths.into_iter().map(|(path, mut item)| {
+        let rules = routes().into_openapi().paths.paths.into_iter().map(|(path, mut item)| {
             let operations = document::operations(&mut item);
-            let needs =
-                operations.filter_map(|(method, operation)| Some((method, need(operation)?)));
-            (path, needs.collect())
+            let rules =
+                operations.filter_map(|(method, operation)| Some((method, rule(operation)?)));
+            (path, rules.collect())
         });
-        Self { needs: needs.collect() }
+        Self { rules: rules.collect() }
     }
 
     /// What calling `method` on the route takes, the router's matched path.
     /// `None` is to be refused: there is no such operation, or it does not say.
-    pub(in crate::http) fn of(&self, method: &Method, matched_path: &str) -> Option<Need> {
-        let needs = self.needs.get(matched_path.strip_prefix(PREFIX)?)?;
+    pub(in crate::http) fn of(&self, method: &Method, matched_path: &str) -> Option<&Rule> {
+        let rules = self.rules.get(matched_path.strip_prefix(PREFIX)?)?;
         // The router answers HEAD where there is GET.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
-        needs.get(method).copied()
+        rules.get(method)
     }
 }
 
-/// The need that an operation states, if it states one and only one.
-fn need(operation: &Operation) -> Option<Need> {
+/// The rule that an operation states, if it states one and only one.
+fn rule(operation: &Operation) -> Option<Rule> {
     let [requirement] = operation.security.as_deref()? else { return None };
     // What it holds is shown to serde alone.
-    let schemes: BTreeMap<String, Vec<String>> =
+    let mut schemes: BTreeMap<String, Vec<String>> =
         serde_json::from_value(serde_json::to_value(requirement).ok()?).ok()?;
+    let operation = Arc::from(operation.operation_id.as_deref()?);
     if schemes.is_empty() {
-        return Some(Need::Public);
+        return Some(Rule { need: Need::Public, creates: false, operation });
     }
-    let (1, [need]) = (schemes.len(), schemes.get(document::TOKEN)?.as_slice()) else {
-        return None;
-    };
-    Some(match need.as_str() {
-        "user" => Need::User,
-        "read" => Need::Read,
-        "deploy" => Need::Deploy,
-        "admin" => Need::Admin,
-        "instance" => Need::Instance,
+    let needs = schemes.remove(document::TOKEN).filter(|_| schemes.is_empty())?;
+    let needs: Vec<_> = needs.iter().map(String::as_str).collect();
+    let (need, creates) = match *needs {
+        ["any"] => (Need::Any, false),
+        ["user"] => (Need::User, false),
+        ["read"] => (Need::Read, false),
+        ["deploy"] => (Need::Deploy, false),
+        ["deploy", "create"] => (Need::Deploy, true),
+        ["admin"] => (Need::Admin, false),
+        ["instance"] => (Need::Instance, false),
         _ => return None,
-    })
+    };
+    Some(Rule { need, creates, operation })
 }
-
 #[cfg(test)]
 mod tests {
     use utoipa::openapi::path::OperationBuilder;
@@ -87,7 +84,7 @@ mod tests {
     fn every_operation_says_who_may_call_it() {
         for (path, mut item) in routes().into_openapi().paths.paths {
             for (method, operation) in document::operations(&mut item) {
-                assert!(need(operation).is_some(), "{method} {path} has no valid `security`");
+                assert!(rule(operation).is_some(), "{method} {path} has no valid `security`");
             }
         }
     }
@@ -95,16 +92,19 @@ mod tests {
     #[test]
     fn an_operation_is_found_by_the_path_that_the_router_matched() {
         let policy = Policy::new();
-        let of = |method, path: &str| policy.of(&method, &format!("{PREFIX}{path}"));
-        assert_eq!(of(Method::GET, "/openapi.json"), Some(Need::Public));
-        assert_eq!(of(Method::GET, "/apps"), Some(Need::User));
-        assert_eq!(of(Method::GET, "/apps/{app}"), Some(Need::Read));
-        assert_eq!(of(Method::HEAD, "/apps/{app}"), Some(Need::Read));
-        assert_eq!(of(Method::PUT, "/apps/{app}"), Some(Need::User));
-        assert_eq!(of(Method::DELETE, "/apps/{app}"), Some(Need::Admin));
+        let of = |method, path: &str| {
+            let rule = policy.of(&method, &format!("{PREFIX}{path}"));
+            rule.map(|rule| (rule.need, rule.creates))
+        };
+        assert_eq!(of(Method::GET, "/openapi.json"), Some((Need::Public, false)));
+        assert_eq!(of(Method::GET, "/apps"), Some((Need::User, false)));
+        assert_eq!(of(Method::GET, "/apps/{app}"), Some((Need::Read, false)));
+        assert_eq!(of(Method::HEAD, "/apps/{app}"), Some((Need::Read, false)));
+        assert_eq!(of(Method::PUT, "/apps/{app}"), Some((Need::Deploy, true)));
+        assert_eq!(of(Method::DELETE, "/apps/{app}"), Some((Need::Admin, false)));
         let entry = "/apps/{app}/kv/{collection}/{*key}";
-        assert_eq!(of(Method::GET, entry), Some(Need::Read));
-        assert_eq!(of(Method::PUT, entry), Some(Need::Deploy));
+        assert_eq!(of(Method::GET, entry), Some((Need::Read, false)));
+        assert_eq!(of(Method::PUT, entry), Some((Need::Deploy, false)));
     }
 
     #[test]
@@ -126,17 +126,19 @@ mod tests {
     fn security_that_is_not_one_known_need_is_none() {
         let token = |needs: &[&str]| SecurityRequirement::new("token", needs.to_vec());
         let of = |requirements: Vec<SecurityRequirement>| {
-            let operation = OperationBuilder::new().securities(Some(requirements));
-            need(&operation.build())
+            let operation = OperationBuilder::new().operation_id(Some("test"));
+            let rule = rule(&operation.securities(Some(requirements)).build());
+            rule.map(|rule| (rule.need, rule.creates))
         };
-        assert_eq!(of(vec![token(&["deploy"])]), Some(Need::Deploy));
-        assert_eq!(of(vec![SecurityRequirement::default()]), Some(Need::Public));
-        assert_eq!(need(&Operation::new()), None);
+        assert_eq!(of(vec![token(&["deploy"])]), Some((Need::Deploy, false)));
+        assert_eq!(of(vec![SecurityRequirement::default()]), Some((Need::Public, false)));
+        assert_eq!(rule(&Operation::new()), None);
         for refused in [
             vec![],
             vec![token(&[])],
             vec![token(&["write"])],
             vec![token(&["read", "deploy"])],
+            vec![token(&["read", "create"])],
             vec![token(&["read"]), token(&["deploy"])],
             vec![token(&["read"]), SecurityRequirement::default()],
             vec![token(&["read"]).add("other", ["read"])],

@@ -14,8 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::events::{read, send};
-use super::{List, Path, slug};
+use super::{List, Path};
 use crate::client::{Queue, Sent};
+use crate::http::auth::OfApp;
 use crate::http::problem::Problem;
 use crate::node::Node;
 
@@ -36,9 +37,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
 )]
 async fn list(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
 ) -> Result<Json<QueueList>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let queues = node.stores.outbox.queues(app.id).await?;
     Ok(Json(List { items: queues.into_iter().map(Queue::from).collect(), next: None }))
 }
@@ -68,10 +68,10 @@ struct Message {
 )]
 async fn send_message(
     State(node): State<Arc<Node>>,
-    Path((app, name)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, name)): Path<(String, String)>,
     request_body: Body,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let Message { payload, delay, key } = read(request_body).await?;
     let options = SendOptions { delay_s: delay, key };
     send(&node, &app, async |unit| {

@@ -9,14 +9,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use picloud_manager_core::{Deployed, RouteSummary, Upload, archive};
-use picloud_shared::{AppSlug, Release, ReleaseNumber};
+use picloud_manager_core::{Caller, Deployed, RouteSummary, Upload, archive};
+use picloud_shared::{App, AppSlug, Release, ReleaseNumber, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{List, Page, Path, Query, change, slug};
+use super::{List, Page, Path, Query, change};
+use crate::http::auth::{By, MaybeApp, OfApp};
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -62,18 +63,40 @@ impl IntoResponse for DeployedView {
     }
 }
 
+/// Where a deploy goes: to an app, or to one that is yet to be made.
+pub(super) enum Destination {
+    App(Box<App>),
+    New(AppSlug, Option<UserId>),
+}
+
+impl Destination {
+    pub(super) fn new(app: Option<App>, slug: &str, caller: &Caller) -> Result<Self, Problem> {
+        match app {
+            Some(app) => Ok(Self::App(Box::new(app))),
+            None => Ok(Self::New(super::slug(slug)?, caller.owner())),
+        }
+    }
+}
+
 /// Makes the app if need be, deploys, and has the next request see it.
 pub(super) async fn deploy(
     node: &Arc<Node>,
-    app: &AppSlug,
+    destination: Destination,
     upload: Upload,
     note: String,
 ) -> Result<DeployedView, Problem> {
-    let deployed = change(node, app, async move |node, app| {
-        node.manager.ensure_app(&app).await?;
+    let slug = match &destination {
+        Destination::App(app) => app.slug.clone(),
+        Destination::New(slug, _) => slug.clone(),
+    };
+    let deployed = change(node, &slug, async move |node| {
+        let app = match destination {
+            Destination::App(app) => *app,
+            Destination::New(slug, owner) => node.manager.create_app(&slug, owner).await?,
+        };
         node.manager.deploy(&app, upload, &note).await
     });
-    Ok(DeployedView::new(node, app, deployed.await?, StatusCode::CREATED))
+    Ok(DeployedView::new(node, &slug, deployed.await?, StatusCode::CREATED))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -98,15 +121,17 @@ struct UploadQuery {
         content_type = "application/gzip",
     ),
     responses((status = 201, body = DeployedView)),
-    security(("token" = ["deploy"])),
+    security(("token" = ["deploy", "create"])),
 )]
 async fn upload(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    By(caller): By,
+    MaybeApp(app): MaybeApp,
+    Path(slug): Path<String>,
     Query(query): Query<UploadQuery>,
     request_body: Body,
 ) -> Result<DeployedView, Problem> {
-    let slug = slug(&app)?;
+    let destination = Destination::new(app, &slug, &caller)?;
     let note = query.note.unwrap_or_else(|| "upload".to_owned());
     if note.len() > MAX_NOTE_BYTES || note.contains(char::is_control) {
         let detail = format!("a note has at most {MAX_NOTE_BYTES} bytes, on one line");
@@ -118,7 +143,7 @@ async fn upload(
     let bytes = body::read_within(request_body, max_bytes, body::UPLOAD_TIMEOUT).await?;
     let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&bytes, &caps)).await;
     let files = unpacked.map_err(|_panic| Problem::host_fault())??;
-    deploy(&node, &slug, Upload::Files(files), note).await
+    deploy(&node, destination, Upload::Files(files), note).await
 }
 
 /// A release as a list shows it.
@@ -142,13 +167,11 @@ struct ReleaseView {
 )]
 async fn list(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
     Query(page): Query<Page>,
 ) -> Result<Json<ReleaseList>, Problem> {
-    let slug = slug(&app)?;
-    let app = node.manager.app(&slug).await?;
     let before = page.after::<i64>()?.map(ReleaseNumber);
-    let mut releases = node.manager.releases(&slug, before, page.limit() + 1).await?;
+    let mut releases = node.manager.releases(&app, before, page.limit() + 1).await?;
     let more = releases.len() > page.limit() as usize;
     releases.truncate(page.limit() as usize);
     let next = releases.last().filter(|_| more).map(|release| release.number);
@@ -187,9 +210,9 @@ struct FileView {
 )]
 async fn show(
     State(node): State<Arc<Node>>,
-    Path((app, number)): Path<(String, i64)>,
+    OfApp(app): OfApp,
+    Path((_app, number)): Path<(String, i64)>,
 ) -> Result<Json<ReleaseDetail>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let number = ReleaseNumber(number);
     let release = node.stores.releases.find(app.id, number).await?;
     let release =
@@ -217,10 +240,11 @@ async fn show(
 )]
 async fn activate(
     State(node): State<Arc<Node>>,
-    Path((app, number)): Path<(String, i64)>,
+    OfApp(app): OfApp,
+    Path((_app, number)): Path<(String, i64)>,
 ) -> Result<DeployedView, Problem> {
-    let slug = slug(&app)?;
-    let deployed = change(&node, &slug, async move |node, app| {
+    let slug = app.slug.clone();
+    let deployed = change(&node, &slug, async move |node| {
         node.manager.rollback(&app, ReleaseNumber(number)).await
     });
     Ok(DeployedView::new(&node, &slug, deployed.await?, StatusCode::OK))

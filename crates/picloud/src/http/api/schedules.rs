@@ -13,8 +13,9 @@ use picloud_shared::schedule::Schedule;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{List, Path, outside, slug};
+use super::{List, Path, outside};
 use crate::client::ScheduleInfo;
+use crate::http::auth::OfApp;
 use crate::http::problem::Problem;
 use crate::node::Node;
 
@@ -39,10 +40,9 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
 )]
 async fn list(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
 ) -> Result<Json<ScheduleList>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
-    let Some(runnable) = node.directory.active(&app.slug).await? else {
+    let Some(runnable) = outside::active(&node, &app).await? else {
         return Ok(Json(List { items: Vec::new(), next: None }));
     };
     let states = node.stores.schedules.list(app.id).await?;
@@ -66,11 +66,12 @@ async fn list(
 )]
 async fn run(
     State(node): State<Arc<Node>>,
-    Path((app, name)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, name)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let (app, runnable) = find(&node, &app).await?;
+    let runnable = find(&node, &app).await?;
     let schedule = schedule(&runnable, &name)?;
-    let emitter = outside::emitter(&node, &app.slug).await?;
+    let emitter = outside::emitter(&node, &app).await?;
     let tick = emitter.emit(&ServiceEvent::ScheduleFire {
         schedule: &name,
         scheduled_at: node.clock.now_ms(),
@@ -91,9 +92,10 @@ async fn run(
 )]
 async fn pause(
     State(node): State<Arc<Node>>,
-    Path((app, name)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, name)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let (app, runnable) = find(&node, &app).await?;
+    let runnable = find(&node, &app).await?;
     schedule(&runnable, &name)?;
     node.stores.schedules.pause(app.id, &name).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -112,20 +114,19 @@ async fn pause(
 )]
 async fn resume(
     State(node): State<Arc<Node>>,
-    Path((app, name)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, name)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let (app, runnable) = find(&node, &app).await?;
+    let runnable = find(&node, &app).await?;
     let due_ms = schedule(&runnable, &name)?.cron.next_after(node.clock.now_ms());
     node.stores.schedules.resume(app.id, &name, due_ms).await?;
     node.deliver.notify_one();
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn find(node: &Node, app: &str) -> Result<(App, Arc<RunnableApp>), Problem> {
-    let app = node.manager.app(&slug(app)?).await?;
-    let runnable = node.directory.active(&app.slug).await?;
+async fn find(node: &Node, app: &App) -> Result<Arc<RunnableApp>, Problem> {
     let nothing = || Problem::not_found("nothing is deployed to this app");
-    Ok((app, runnable.ok_or_else(nothing)?))
+    outside::active(node, app).await?.ok_or_else(nothing)
 }
 
 fn schedule<'a>(app: &'a RunnableApp, name: &str) -> Result<&'a Schedule, Problem> {

@@ -10,8 +10,9 @@ use picloud_manager_core::Upload;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::releases::{DeployedView, deploy};
-use super::{Path, slug};
+use super::Path;
+use super::releases::{DeployedView, Destination, deploy};
+use crate::http::auth::{By, MaybeApp, OfApp};
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -28,18 +29,20 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
     tag = "releases",
     request_body(content_type = "application/octet-stream"),
     responses((status = 201, body = DeployedView)),
-    security(("token" = ["deploy"])),
+    security(("token" = ["deploy", "create"])),
 )]
 async fn upload(
     State(node): State<Arc<Node>>,
-    Path((app, path)): Path<(String, String)>,
+    By(caller): By,
+    MaybeApp(app): MaybeApp,
+    Path((slug, path)): Path<(String, String)>,
     request_body: Body,
 ) -> Result<DeployedView, Problem> {
-    let slug = slug(&app)?;
+    let destination = Destination::new(app, &slug, &caller)?;
     let max_bytes = node.manager.caps().bytes;
     let contents = body::read_within(request_body, max_bytes, body::UPLOAD_TIMEOUT).await?;
     let note = format!("upload of {path}");
-    deploy(&node, &slug, Upload::Patch { path, contents: Some(contents) }, note).await
+    deploy(&node, destination, Upload::Patch { path, contents: Some(contents) }, note).await
 }
 
 /// The file as the active release has it.
@@ -53,9 +56,9 @@ async fn upload(
 )]
 async fn show(
     State(node): State<Arc<Node>>,
-    Path((app, path)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, path)): Path<(String, String)>,
 ) -> Result<impl IntoResponse, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let not_found = || Problem::not_found(format!("the active release has no file {path}"));
     let release = app.active_release.ok_or_else(not_found)?;
     let releases = &node.stores.releases;
@@ -76,10 +79,10 @@ async fn show(
 )]
 async fn remove(
     State(node): State<Arc<Node>>,
-    Path((app, path)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, path)): Path<(String, String)>,
 ) -> Result<DeployedView, Problem> {
-    let slug = slug(&app)?;
-    node.manager.app(&slug).await?;
     let note = format!("removal of {path}");
-    deploy(&node, &slug, Upload::Patch { path, contents: None }, note).await
+    deploy(&node, Destination::App(Box::new(app)), Upload::Patch { path, contents: None }, note)
+        .await
 }

@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{List, Path, slug};
+use super::{List, Path};
+use crate::http::auth::OfApp;
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -42,9 +43,8 @@ struct SecretView {
 )]
 async fn list(
     State(node): State<Arc<Node>>,
-    Path(app): Path<String>,
+    OfApp(app): OfApp,
 ) -> Result<Json<SecretList>, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let view =
         |Listed { name, updated_at_ms }| SecretView { name: name.to_string(), updated_at_ms };
     let items = node.secrets.list(&app).await?.into_iter().map(view).collect();
@@ -63,10 +63,10 @@ async fn list(
 )]
 async fn set(
     State(node): State<Arc<Node>>,
-    Path((app, name)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, name)): Path<(String, String)>,
     request_body: Body,
 ) -> Result<StatusCode, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     let name = parse(&name)?;
     let value = body::read(request_body, MAX_VALUE_BYTES as u64).await?;
     let value = std::str::from_utf8(&value)
@@ -86,9 +86,9 @@ async fn set(
 )]
 async fn delete(
     State(node): State<Arc<Node>>,
-    Path((app, name)): Path<(String, String)>,
+    OfApp(app): OfApp,
+    Path((_app, name)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let app = node.manager.app(&slug(&app)?).await?;
     node.secrets.delete(&app, &parse(&name)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

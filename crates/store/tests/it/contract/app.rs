@@ -26,7 +26,7 @@ fn slug(text: &str) -> AppSlug {
 }
 
 async fn an_app_comes_back_as_it_was_made(stores: &Stores) {
-    let made = stores.apps.create(&slug("guestbook"), NOW).await.unwrap();
+    let made = stores.apps.create(&slug("guestbook"), None, NOW).await.unwrap();
     assert_eq!(made.slug.as_str(), "guestbook");
     assert_eq!(made.created_at_ms, NOW);
     assert_eq!(made.active_release, None);
@@ -37,7 +37,7 @@ async fn an_app_comes_back_as_it_was_made(stores: &Stores) {
 
 async fn a_slug_belongs_to_one_app(stores: &Stores) {
     let first = app(stores, "alice").await;
-    assert_conflict(stores.apps.create(&slug("alice"), NOW + 1).await);
+    assert_conflict(stores.apps.create(&slug("alice"), None, NOW + 1).await);
     assert_eq!(stores.apps.find(&slug("alice")).await.unwrap(), Some(first));
 }
 

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use utoipa::IntoParams;
 
-use crate::http::api::{Path, Query, slug};
+use crate::http::api::{Path, Query};
+use crate::http::auth::OfApp;
 use crate::http::problem::Problem;
 use crate::node::Node;
 
@@ -36,13 +37,13 @@ pub(super) struct DiffQuery {
 )]
 pub(super) async fn diff(
     State(node): State<Arc<Node>>,
-    Path((app, number)): Path<(String, i64)>,
+    OfApp(app): OfApp,
+    Path((_app, number)): Path<(String, i64)>,
     Query(query): Query<DiffQuery>,
 ) -> Result<Json<Diff>, Problem> {
-    let slug = slug(&app)?;
     let turn = TURN.acquire().await.map_err(|_closed| Problem::host_fault())?;
     let from = query.from.map(ReleaseNumber);
-    let (from, to) = node.manager.snapshots(&slug, from, ReleaseNumber(number)).await?;
+    let (from, to) = node.manager.snapshots(&app, from, ReleaseNumber(number)).await?;
     let compared = tokio::task::spawn_blocking(move || {
         // Until it is done, though the client may have hung up.
         let _turn = turn;
