@@ -16,6 +16,8 @@ const HISTORY_MS: u64 = 7 * 24 * 3600 * 1000;
 /// Events are kept for this long once all their deliveries are done. Dead
 /// letters are kept until somebody replays or drops them.
 const EVENTS_MS: u64 = 24 * 3600 * 1000;
+/// The audit log is kept for this long.
+const AUDIT_MS: u64 = 400 * 24 * 3600 * 1000;
 /// Contents that nothing refers to are removed when they are this old: younger
 /// ones may be about to be committed.
 const LEFTOVER_MS: u64 = 3600 * 1000;
@@ -39,6 +41,9 @@ async fn round(node: &Node) -> Result<(), StoreError> {
     while node.stores.executions.prune(before_ms, BATCH).await? > 0 {}
     let before_ms = now_ms.saturating_sub(EVENTS_MS);
     while node.stores.outbox.prune(before_ms, BATCH).await? > 0 {}
+    let before_ms = now_ms.saturating_sub(AUDIT_MS);
+    while node.stores.audit.prune(before_ms, BATCH).await? > 0 {}
+    node.stores.sessions.prune(now_ms).await?;
     remove_unreferenced_contents(node, now_ms.saturating_sub(LEFTOVER_MS)).await
 }
 
