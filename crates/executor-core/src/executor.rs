@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use picloud_shared::config::Settings;
+use picloud_shared::crypto::{self, Crypto as _};
 use picloud_shared::outbox::{Cause, Emitted, Lease};
 use picloud_shared::test::Test;
 use picloud_shared::{
@@ -190,6 +191,17 @@ impl Executor {
         let _turn = state.contents.lock().await;
         let old = self.backends.contents.older_than(app, before_ms).await?;
         commit::remove_unreferenced(&self.backends, app, old).await
+    }
+
+    /// Whether the hash is one of this password. Found out where scripts' own
+    /// are, when the app's turn has come.
+    pub async fn verify_password(
+        &self,
+        app: AppId,
+        password: String,
+        hash: String,
+    ) -> Result<bool, crypto::Error> {
+        self.app(app).passwords.password_verify(password, hash).await
     }
 
     /// How many invocations run now.

@@ -43,7 +43,7 @@ pub(crate) struct AppState {
     /// Held while files' contents are kept, committed, and removed if nothing
     /// refers to them.
     pub(crate) contents: Arc<tokio::sync::Mutex<()>>,
-    passwords: Arc<AppPasswords>,
+    pub(crate) passwords: Arc<AppPasswords>,
     /// What the app kept after its last commit.
     kept: Mutex<(Option<u64>, Option<u64>)>,
 }

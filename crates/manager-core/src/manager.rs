@@ -7,6 +7,7 @@ mod review;
 
 use std::sync::Arc;
 
+use picloud_shared::secrets::SecretStore;
 use picloud_shared::{
     App, AppSlug, AppStore, Clock, LimitOverrides, Limits, Release, ReleaseNumber, ReleaseStore,
     Sandbox, StoreError, UserId,
@@ -42,6 +43,7 @@ impl Default for ReleaseCaps {
 pub struct Manager {
     apps: Arc<dyn AppStore>,
     releases: Arc<dyn ReleaseStore>,
+    secrets: Arc<dyn SecretStore>,
     sandbox: Arc<dyn Sandbox>,
     clock: Arc<dyn Clock>,
     caps: ReleaseCaps,
@@ -56,6 +58,7 @@ impl Manager {
     pub fn new(
         apps: Arc<dyn AppStore>,
         releases: Arc<dyn ReleaseStore>,
+        secrets: Arc<dyn SecretStore>,
         sandbox: Arc<dyn Sandbox>,
         clock: Arc<dyn Clock>,
         caps: ReleaseCaps,
@@ -64,6 +67,7 @@ impl Manager {
         Self {
             apps,
             releases,
+            secrets,
             sandbox,
             clock,
             caps,

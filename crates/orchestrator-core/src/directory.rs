@@ -25,6 +25,8 @@ pub struct RunnableApp {
     /// Defaults, the admin's departures and the manifest's, in that order.
     pub limits: Arc<Limits>,
     pub release: Arc<LoadedRelease>,
+    /// The active release, where `release` is another one.
+    pub active: Option<Arc<LoadedRelease>>,
     /// The triggers of the active release, also where another one is run: what
     /// changes, changes for the app.
     pub triggers: Arc<[Trigger]>,
@@ -150,8 +152,13 @@ impl AppDirectory {
             release
         };
         let active = self.active(slug).await?;
-        let triggers = active.map_or_else(|| Arc::from([]), |app| Arc::clone(&app.triggers));
-        Ok(Some(Arc::new(RunnableApp { triggers, ..self.runnable(app, release) })))
+        let triggers = active.as_ref().map(|app| Arc::clone(&app.triggers));
+        let active = active.filter(|app| app.release.number != number);
+        Ok(Some(Arc::new(RunnableApp {
+            triggers: triggers.unwrap_or_else(|| Arc::from([])),
+            active: active.map(|app| Arc::clone(&app.release)),
+            ..self.runnable(app, release)
+        })))
     }
 
     /// To be called after anything about an app has changed: who asks from now
@@ -163,7 +170,7 @@ impl AppDirectory {
     fn runnable(&self, app: App, release: Arc<LoadedRelease>) -> RunnableApp {
         let limits = self.defaults.with(&app.limits).lowered_by(&release.manifest.limits);
         let triggers = Arc::clone(&release.triggers);
-        RunnableApp { app, limits: Arc::new(limits), release, triggers }
+        RunnableApp { app, limits: Arc::new(limits), release, active: None, triggers }
     }
 
     async fn load(

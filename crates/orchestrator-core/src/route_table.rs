@@ -128,11 +128,7 @@ impl RouteTable {
 
 impl Endpoint {
     fn answers(&self, method: &str) -> bool {
-        // Who answers a GET answers a HEAD: the body is left away on sending.
-        let method = |known: &Method| {
-            known.as_str() == method || (*known == Method::Get && method == "HEAD")
-        };
-        self.methods.is_empty() || self.methods.iter().any(method)
+        self.methods.is_empty() || self.methods.iter().any(|known| known.answers(method))
     }
 }
 
@@ -174,7 +170,7 @@ fn allow(endpoints: &[Endpoint], has_file: bool) -> String {
 /// A path in the form in which it is compared: decoded, but for `%2F` and
 /// `%25`, which keep an encoded slash from dividing segments; without a slash
 /// at its end. `None` if it is not a path.
-fn canonical(path: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn canonical(path: &str) -> Option<Cow<'_, str>> {
     let rest = path.strip_prefix('/')?;
     if !path.contains(['%', '\0']) && !path.contains("/.") {
         let end = if rest.is_empty() { None } else { path.strip_suffix('/') };

@@ -60,7 +60,7 @@ async fn run() -> anyhow::Result<()> {
     picloud.upload("kv", KV).await?;
     // The limit per app would measure the queue instead.
     for app in ["hello", "kv"] {
-        picloud.set_limits(app, r#"{"limits":{"concurrency":64}}"#).await?;
+        picloud.set_limits(app, r#"{"limits":{"concurrency":64,"requests_per_s":1000000,"requests_burst":1000000}}"#).await?;
     }
 
     let mut loads = [

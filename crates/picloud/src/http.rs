@@ -24,6 +24,7 @@ use picloud_orchestrator_core::Target;
 use tower_service::Service as _;
 
 use crate::node::Node;
+pub use ingress::KnownPasswords;
 use problem::Problem;
 
 /// Answers the requests of every connection.

@@ -7,13 +7,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use picloud_executor_core::{Executor, Recorder};
 use picloud_host::Host;
 use picloud_manager_core::{Accounts, Manager, SecretKeeper};
-use picloud_orchestrator_core::{AppDirectory, Hosts};
+use picloud_orchestrator_core::{AppDirectory, Hosts, Rates};
 use picloud_shared::files::Contents;
 use picloud_shared::{AppSlug, Clock, Vault};
 use picloud_store::Stores;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::blobs::Blobs;
+use crate::http::KnownPasswords;
 use crate::server::Settler;
 
 /// KiB of memory for the bodies of apps' requests.
@@ -27,6 +28,10 @@ pub struct Node {
     pub secrets: SecretKeeper,
     pub accounts: Accounts,
     pub executor: Executor,
+    /// How often apps' clients may come.
+    pub rates: Rates,
+    /// Passwords that were right lately.
+    pub passwords: KnownPasswords,
     pub recorder: Recorder,
     pub sandbox: Arc<Host>,
     pub stores: Stores,

@@ -18,7 +18,7 @@ use picloud_egress::{Egress, Policy};
 use picloud_executor_core::{Backends, Executor, Record, Recorder};
 use picloud_host::Host;
 use picloud_manager_core::{AccountStores, Accounts, Manager, ReleaseCaps, SecretKeeper};
-use picloud_orchestrator_core::{AppDirectory, Hosts};
+use picloud_orchestrator_core::{AppDirectory, Hosts, Rates};
 use picloud_shared::files::Contents;
 use picloud_shared::http::HttpClient;
 use picloud_shared::vault::KEY_BYTES;
@@ -32,7 +32,7 @@ use tokio::task::JoinHandle;
 use crate::blobs::Blobs;
 use crate::config::{LogFormat, ServerConfig};
 use crate::data_dir::{ADMIN_TOKEN_FILE, DataDir, MASTER_KEY_FILE};
-use crate::http::Front;
+use crate::http::{Front, KnownPasswords};
 use crate::node::{BODIES_KIB, Node};
 
 /// Bytes of scripts that the directory of apps keeps in memory.
@@ -145,6 +145,7 @@ impl Server {
         let manager = Manager::new(
             Arc::clone(&stores.apps),
             Arc::clone(&stores.releases),
+            Arc::clone(&stores.secrets),
             Arc::clone(&sandbox) as _,
             Arc::clone(&clock),
             ReleaseCaps::default(),
@@ -164,6 +165,8 @@ impl Server {
             secrets,
             accounts: accounts(&stores, &clock),
             executor,
+            rates: Rates::default(),
+            passwords: KnownPasswords::default(),
             recorder,
             sandbox,
             stores,

@@ -181,6 +181,7 @@ impl Tester {
         if let Some(old) = node.manager.find_app(&self.app).await? {
             node.manager.delete_app(&old).await?;
             node.executor.forget(old.id);
+            node.rates.forget(old.id);
             node.contents.remove_app(old.id).await?;
         }
         let app = node.manager.create_app(&self.app, None).await?;

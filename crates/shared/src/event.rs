@@ -97,9 +97,8 @@ const OF_THE_CONNECTION: &[&str] = &[
 
 /// RFC 9110: a name is a token, a value has neither control characters nor an
 /// encoding of its own.
-fn check_header(name: &str, value: &str) -> Result<(), String> {
-    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(is_token) {
+pub(crate) fn check_header(name: &str, value: &str) -> Result<(), String> {
+    if !is_header_name(name) {
         return Err(format!("{name:?} is no name of a header"));
     }
     if !value.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b)) {
@@ -119,6 +118,11 @@ fn check_header(name: &str, value: &str) -> Result<(), String> {
         return Err("a cookie cannot be set for another domain".to_owned());
     }
     Ok(())
+}
+
+pub(crate) fn is_header_name(name: &str) -> bool {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(is_token)
 }
 
 #[cfg(test)]

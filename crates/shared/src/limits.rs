@@ -41,6 +41,10 @@ pub struct Limits {
     pub http_request_ms: u64,
     /// Invocations of this app at one time.
     pub concurrency: u64,
+    /// Requests that the app answers in a second, in the long run; by each node.
+    pub requests_per_s: u64,
+    /// Requests that it answers at once after a quiet time.
+    pub requests_burst: u64,
 }
 
 impl Default for Limits {
@@ -63,6 +67,8 @@ impl Default for Limits {
             http_response_bytes: 5 << 20,
             http_request_ms: 10_000,
             concurrency: 16,
+            requests_per_s: 200,
+            requests_burst: 400,
         }
     }
 }
@@ -121,6 +127,8 @@ overrides!(
     http_response_bytes,
     http_request_ms,
     concurrency,
+    requests_per_s,
+    requests_burst,
 );
 
 #[cfg(test)]

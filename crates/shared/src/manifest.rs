@@ -3,6 +3,8 @@
 //! Everything in it is optional, and nothing in it is ignored: an unknown key
 //! is an error.
 
+mod ingress;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::Range;
@@ -12,6 +14,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::Settings;
+use crate::ingress::Ingress;
 use crate::routes::{Method, Pattern};
 use crate::schedule::{Cron, InvalidCron, Schedule};
 use crate::trigger::{self, EventType, Glob, Trigger};
@@ -39,6 +42,8 @@ pub struct Manifest {
     pub schedules: Vec<Schedule>,
     /// `[egress] allow`: the hosts that scripts may call.
     pub egress: Vec<HostPattern>,
+    /// `[ingress]`: what is asked of requests, and added to answers.
+    pub ingress: Ingress,
     pub limits: LimitOverrides,
     /// Settings, none of them secret.
     pub config: BTreeMap<String, toml::Value>,
@@ -100,6 +105,7 @@ impl Manifest {
                 .iter()
                 .map(|host| source.egress(host))
                 .collect::<Result<_, _>>()?,
+            ingress: source.ingress(raw.ingress)?,
             limits: raw.limits,
             config: raw.config,
         })
@@ -150,6 +156,8 @@ struct File {
     schedules: Vec<RawSchedule>,
     #[serde(default)]
     egress: RawEgress,
+    #[serde(default)]
+    ingress: ingress::RawIngress,
     #[serde(default)]
     limits: LimitOverrides,
     #[serde(default)]

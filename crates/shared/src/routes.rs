@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::{HandlerAt, Manifest};
 use crate::{Handler, Position, ScriptError};
 
+pub(crate) use pattern::Segment;
 pub use pattern::{InvalidPattern, Pattern};
 
 /// Every route of a release, free of contradictions.
@@ -32,7 +33,7 @@ pub struct Route {
 }
 
 /// An HTTP method that a script can answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
@@ -57,6 +58,13 @@ impl Method {
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
         }
+    }
+
+    /// Whether a request with this method is meant: who answers a GET answers
+    /// a HEAD, whose body is left away on sending.
+    #[must_use]
+    pub fn answers(self, method: &str) -> bool {
+        self.as_str() == method || (self == Self::Get && method == "HEAD")
     }
 }
 

@@ -18,6 +18,8 @@ pub struct ManifestDiff {
     pub routes: SetDiff<RouteSummary>,
     /// Hosts that scripts may call.
     pub egress: SetDiff<String>,
+    /// What is asked of requests and added to answers, as people read it.
+    pub ingress: SetDiff<String>,
     pub limits: Vec<LimitDiff>,
     pub config: ConfigDiff,
 }
@@ -61,6 +63,7 @@ impl ManifestDiff {
         Some(Self {
             routes: SetDiff::of(&routes(&from), &routes(&to)),
             egress: SetDiff::of(&egress(&from), &egress(&to)),
+            ingress: SetDiff::of(&from.manifest.ingress.lines(), &to.manifest.ingress.lines()),
             limits: limits(&from.manifest, &to.manifest),
             config: ConfigDiff::of(&from.manifest, &to.manifest),
         })
@@ -118,10 +121,14 @@ mod tests {
     fn what_a_release_may_do_more_and_less_is_told() {
         let before = "[[routes]]\npath = '/x'\nhandler = 'api.rhai#one'
 [egress]\nallow = ['a.example', 'b.example']
+[ingress.headers]\nx-a = '1'
+[[ingress.rules]]\npath = '/x'\nauth = 'basic'\nsecret = 'S'
 [limits]\nfuel = 7\nkv_writes = 5\nhttp_ms = 1
 [config]\nGREETING = 'hello'\nGONE = 1\nSAME = [1]";
         let after = "[[routes]]\npath = '/x'\nmethods = ['GET']\nhandler = 'api.rhai#one'
 [egress]\nallow = ['*.example.org:8443', 'b.example']
+[ingress.headers]\nX-A = '1'
+[[ingress.rules]]\npath = '/x'\nauth = 'none'
 [limits]\nfuel = 8\nkv_bytes = 9\nhttp_ms = 1
 [config]\nGREETING = 'good day'\nNEW = 1\nSAME = [1]";
         let script = "fn one(req) {}";
@@ -148,6 +155,10 @@ mod tests {
                     ],
                 },
                 "egress": { "added": ["*.example.org:8443"], "removed": ["a.example"] },
+                "ingress": {
+                    "added": ["/x: open to everybody"],
+                    "removed": ["/x: password (S)"],
+                },
                 "limits": [
                     { "name": "fuel", "from": 7, "to": 8 },
                     { "name": "kv_writes", "from": 5, "to": null },
@@ -171,6 +182,7 @@ mod tests {
             json!({
                 "routes": { "added": [], "removed": [] },
                 "egress": { "added": [], "removed": [] },
+                "ingress": { "added": [], "removed": [] },
                 "limits": [],
                 "config": { "added": [], "removed": [], "changed": [] },
             })

@@ -48,7 +48,8 @@ impl Manager {
         if !errors.is_empty() {
             return Err(rejected(errors, files));
         }
-        let warnings = self.warnings(app, &layout, &infos);
+        let mut warnings = self.warnings(app, &layout, &infos);
+        warnings.extend(self.missing_secrets(app, &layout.manifest).await?);
         let Layout { manifest, mut routes, .. } = layout;
         // By convention every script has a route; those that are for events
         // alone answer 404 there, which nobody needs to be told of.
@@ -111,7 +112,33 @@ impl Manager {
             let file = manifest::FILE;
             warnings.push(format!("{file}: [limits] can only lower the app's limits"));
         }
+        for rule in manifest.ingress.rules.iter().filter(|rule| !rule.concerns(routes)) {
+            let (file, path) = (manifest::FILE, &rule.path);
+            warnings.push(format!("{file}: no path of the app is under the rule for {path}"));
+        }
+        let bodies = manifest.ingress.rules.iter().filter_map(|rule| rule.body_bytes);
+        if bodies.max().is_some_and(|bytes| bytes > allowed.request_body_bytes) {
+            let file = manifest::FILE;
+            warnings.push(format!("{file}: `body_bytes` can only lower request_body_bytes"));
+        }
         warnings
+    }
+
+    /// What is to be said of rules that nobody can meet yet.
+    async fn missing_secrets(&self, app: &App, manifest: &Manifest) -> Result<Vec<String>, Error> {
+        let mut names: Vec<_> = manifest.ingress.secrets().collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let listed = self.secrets.list(app.id).await?;
+        names.retain(|name| !listed.iter().any(|known| known.name == **name));
+        names.sort_unstable();
+        names.dedup();
+        let warning = |name| {
+            let file = manifest::FILE;
+            format!("{file}: there is no secret {name} yet, so a rule of [ingress] lets nobody in")
+        };
+        Ok(names.into_iter().map(warning).collect())
     }
 }
 

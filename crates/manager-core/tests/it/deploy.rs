@@ -3,7 +3,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use bytes::Bytes;
 use picloud_manager_core::{Deployed, Error, Issue, Upload};
-use picloud_shared::{LimitOverrides, ReleaseNumber};
+use picloud_shared::secrets::SecretStore as _;
+use picloud_shared::{AppId, LimitOverrides, ReleaseNumber};
 use serde_json::json;
 
 use crate::fakes::{CAPS, World, files, remove, set, slug};
@@ -172,6 +173,28 @@ async fn what_is_perhaps_not_meant_is_a_warning() {
     let deployed =
         deploy(&world, files(&[("a.rhai", ""), ("picloud.toml", manifest)])).await.unwrap();
     assert!(deployed.warnings.is_empty(), "{:?}", deployed.warnings);
+}
+
+#[tokio::test]
+async fn a_rule_that_nobody_can_meet_or_that_is_about_nothing_is_a_warning() {
+    let world = World::new().await;
+    let rule = |path, secret| {
+        format!("[[ingress.rules]]\npath = '{path}'\nauth = 'token'\nsecret = '{secret}'\n")
+    };
+    let manifest = rule("/a", "MISSING") + &rule("/{*b}", "MISSING") + &rule("/c", "THERE");
+    let manifest = manifest + "body_bytes = 1_048_577";
+    let name = "THERE".parse().unwrap();
+    world.store.set(AppId(1), &name, &[], 0).await.unwrap();
+    let release = files(&[("a.rhai", ""), ("picloud.toml", &manifest)]);
+    let deployed = deploy(&world, release).await.unwrap();
+    assert_eq!(
+        deployed.warnings,
+        [
+            "picloud.toml: no path of the app is under the rule for /c",
+            "picloud.toml: `body_bytes` can only lower request_body_bytes",
+            "picloud.toml: there is no secret MISSING yet, so a rule of [ingress] lets nobody in",
+        ]
+    );
 }
 
 #[tokio::test]

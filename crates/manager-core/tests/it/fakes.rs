@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use picloud_manager_core::{Manager, ReleaseCaps, Upload};
 use picloud_shared::schedule::Planned;
+use picloud_shared::secrets::{Listed, Name, SecretStore};
 use picloud_shared::{
     App, AppId, AppSlug, AppStore, BlobHash, Clock, CompileError, Event, Finished, Invocation,
     LimitOverrides, Limits, NewRelease, Position, Program, Release, ReleaseFile, ReleaseNumber,
@@ -34,6 +35,7 @@ impl World {
         let sandbox = Arc::new(Compiler::default());
         let clock = Arc::new(HandClock(AtomicU64::new(1_000)));
         let manager = Arc::new(Manager::new(
+            store.clone(),
             store.clone(),
             store.clone(),
             sandbox.clone(),
@@ -150,6 +152,7 @@ impl Sandbox for Compiler {
 
 #[derive(Default)]
 pub(crate) struct Stores {
+    secrets: Mutex<Vec<Name>>,
     apps: Mutex<BTreeMap<AppSlug, App>>,
     releases: Mutex<BTreeMap<(AppId, ReleaseNumber), (Release, Files)>>,
     ids: AtomicI64,
@@ -217,6 +220,28 @@ impl AppStore for Stores {
         let before = apps.len();
         apps.retain(|_, app| app.id != id);
         Ok(apps.len() < before)
+    }
+}
+
+#[async_trait]
+impl SecretStore for Stores {
+    async fn get(&self, _: AppId, _: &Name) -> Result<Option<Vec<u8>>, StoreError> {
+        unreachable!("a deploy opens no secret")
+    }
+
+    async fn list(&self, _: AppId) -> Result<Vec<Listed>, StoreError> {
+        let names = self.secrets.lock().unwrap();
+        let listed = |name: &Name| Listed { name: name.clone(), updated_at_ms: 0 };
+        Ok(names.iter().map(listed).collect())
+    }
+
+    async fn set(&self, _: AppId, name: &Name, _: &[u8], _: u64) -> Result<(), StoreError> {
+        self.secrets.lock().unwrap().push(name.clone());
+        Ok(())
+    }
+
+    async fn delete(&self, _: AppId, _: &Name) -> Result<bool, StoreError> {
+        unreachable!("no test deletes a secret")
     }
 }
 

@@ -40,6 +40,9 @@ pub struct ManifestDiff {
     pub routes: SetDiff<Route>,
     /// Hosts that scripts may call.
     pub egress: SetDiff<String>,
+    /// What is asked of requests and added to answers.
+    #[serde(default)]
+    pub ingress: SetDiff<String>,
     pub limits: Vec<LimitDiff>,
     pub config: ConfigDiff,
 }

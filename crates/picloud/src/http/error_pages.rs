@@ -98,6 +98,7 @@ const PAGES: &[(&str, &str)] = pages![
     "overflow",
     "owns_apps",
     "quota_exceeded",
+    "rate_limited",
     "release_broken",
     "release_too_large",
     "render_error",

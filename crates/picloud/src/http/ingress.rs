@@ -1,6 +1,9 @@
-//! Requests for apps: route, run, answer.
+//! Requests for apps: admit, route, run, answer.
 
+mod access;
+mod cors;
 mod files;
+mod headers;
 mod request;
 mod response;
 
@@ -20,6 +23,7 @@ use super::problem::Problem;
 use super::{body, static_files};
 use crate::node::Node;
 
+pub use access::KnownPasswords;
 pub(super) use request::Client;
 
 /// Codes of a script's error that clients may know.
@@ -37,33 +41,56 @@ pub(super) async fn answer(
         Ok(app) => app,
         Err(problem) => return problem.into(),
     };
+    let client = Client::of(node, peer, request.headers());
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let answered = serve(node, &app, &client, request).await;
+    let mut response = answered.unwrap_or_else(Response::from);
+    // Whatever the answer is: a page cannot read an error either without them.
+    let ingress = &app.release.manifest.ingress;
+    if let Some(cors) = &ingress.cors {
+        cors::allow(cors, origin.as_ref(), response.headers_mut());
+    }
+    headers::add(&ingress.headers, client.scheme, response.headers_mut());
+    response
+}
+
+async fn serve(
+    node: &Node,
+    app: &RunnableApp,
+    client: &Client,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Problem> {
+    let counted = node.rates.request(app.app.id, &app.limits, node.clock.now_ms());
+    counted.map_err(Problem::rate_limited)?;
     let (parts, incoming) = request.into_parts();
+    let cors = app.release.manifest.ingress.cors.as_ref();
+    if let Some(answer) = cors.and_then(|cors| cors::preflight(cors, &parts)) {
+        return Ok(answer);
+    }
     if let Some(file) = parts.uri.path().strip_prefix(files::PREFIX) {
-        return files::answer(node, app.app.id, file, &parts).await;
+        // The link is what lets its bearer in.
+        return Ok(files::answer(node, app.app.id, file, &parts).await);
     }
-    let (handler, params) = match app.release.routes.find(parts.method.as_str(), parts.uri.path()) {
-        Match::Script { handler, params } => (handler, params),
-        Match::Static(file) => {
-            return static_files::answer(node, app.app.id, file, &parts).await;
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    let demands = app.demands(method, path).ok_or_else(|| refuse(Match::BadRequest))?;
+    access::admit(node, app, client.ip, &parts.headers, &demands).await?;
+    let mut response = match app.release.routes.find(method, path) {
+        Match::Script { handler, params } => {
+            let max_bytes = app.limits.request_body_bytes;
+            let max_bytes = demands.body_bytes.map_or(max_bytes, |bytes| bytes.min(max_bytes));
+            // Held to the end: a body that waits for its turn takes memory, too.
+            let _memory = body::reserve(&node.bodies, &incoming, max_bytes).await?;
+            let body = body::read(incoming, max_bytes).await?;
+            let request = request::for_script(&parts, params, body, client);
+            respond(node, app, execute(node, app, handler, request).await?)
         }
-        refused => return refuse(refused).into(),
+        Match::Static(file) => static_files::answer(node, app.app.id, file, &parts).await,
+        refused => return Err(refuse(refused)),
     };
-    let max_bytes = app.limits.request_body_bytes;
-    // Held to the end: a body that waits for its turn takes memory, too.
-    let _memory = match body::reserve(&node.bodies, &incoming, max_bytes).await {
-        Ok(memory) => memory,
-        Err(problem) => return problem.into(),
-    };
-    let body = match body::read(incoming, max_bytes).await {
-        Ok(body) => body,
-        Err(problem) => return problem.into(),
-    };
-    let client = Client::of(node, peer, &parts.headers);
-    let request = request::for_script(&parts, params, body, &client);
-    match execute(node, &app, handler, request).await {
-        Ok(executed) => respond(node, &app, executed),
-        Err(problem) => problem.into(),
+    if !demands.auth.is_empty() {
+        headers::keep_private(response.headers_mut());
     }
+    Ok(response)
 }
 
 /// The app to answer with.

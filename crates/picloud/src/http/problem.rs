@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use picloud_manager_core::{Error, Issue};
-use picloud_orchestrator_core::DirectoryError;
+use picloud_orchestrator_core::{DirectoryError, Exceeded};
 use picloud_shared::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -65,6 +65,13 @@ impl Problem {
     pub(super) fn instance_busy(detail: impl Into<String>) -> Self {
         Self::new(503, "instance_busy", detail)
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// Too many requests; the next one can come after this time.
+    pub(super) fn rate_limited(Exceeded { wait_ms }: Exceeded) -> Self {
+        let seconds = wait_ms.div_ceil(1_000).max(1);
+        Self::new(429, "rate_limited", format!("too many requests; try again in {seconds} s"))
+            .with_header(header::RETRY_AFTER, seconds.into())
     }
 
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

@@ -115,7 +115,6 @@ fn describe(response: &mut Response<Body>, file: &StaticFile, form: &Representat
     set(response, header::ETAG, &form.etag);
     let cache_control = caching::cache_control(&file.path, &file.content_type);
     set(response, header::CACHE_CONTROL, cache_control);
-    set(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     let is_stored = form.source != Source::Compressed;
     set(response, header::ACCEPT_RANGES, if is_stored { "bytes" } else { "none" });
     // Not of what has no contents: 304 and 416.

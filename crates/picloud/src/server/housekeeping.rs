@@ -36,6 +36,7 @@ pub(super) async fn run(node: Arc<Node>) {
 
 async fn round(node: &Node) -> Result<(), StoreError> {
     let now_ms = node.clock.now_ms();
+    node.rates.forget_idle(now_ms);
     while node.stores.kv.purge_expired(now_ms, BATCH).await?.is_some_and(|next| next <= now_ms) {}
     let before_ms = now_ms.saturating_sub(HISTORY_MS);
     while node.stores.executions.prune(before_ms, BATCH).await? > 0 {}

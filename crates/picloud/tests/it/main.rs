@@ -25,6 +25,8 @@ mod guides;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod ingress;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod openapi;

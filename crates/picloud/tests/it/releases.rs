@@ -64,6 +64,7 @@ async fn two_releases_are_compared() {
                 "removed": [{ "methods": [], "path": "/old", "handler": "old.rhai" }],
             },
             "egress": { "added": ["api.example.org"], "removed": [] },
+            "ingress": { "added": [], "removed": [] },
             "limits": [{ "name": "fuel", "from": 1_000_000, "to": null }],
             "config": { "added": ["NAME"], "removed": [], "changed": [] },
         })

@@ -11,9 +11,19 @@ const MAX_PATTERN_BYTES: usize = 1_024;
 
 /// A route's path: `/posts/{id}`, `/docs/{*rest}`. What is not a parameter is
 /// text as it is after percent-decoding.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Pattern(String);
+
+/// A part of a pattern, between slashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Segment<'a> {
+    Text(&'a str),
+    /// `{name}`
+    Parameter,
+    /// `{*name}`
+    Rest,
+}
 
 /// Why a text is no [`Pattern`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,14 +52,25 @@ impl Pattern {
         &self.0
     }
 
+    /// Its parts, without the parameters' names; `/` has none.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
+        let segments = self.0.split('/').skip(1).filter(|segment| !segment.is_empty());
+        segments.map(|segment| match parameter(segment) {
+            Some((_, true)) => Segment::Rest,
+            Some((_, false)) => Segment::Parameter,
+            None => Segment::Text(segment),
+        })
+    }
+
     /// The pattern without its parameters' names: what it matches.
     pub(super) fn shape(&self) -> String {
-        let shape_of = |segment| match parameter(segment) {
-            Some((_, true)) => "{*}",
-            Some((_, false)) => "{}",
-            None => segment,
+        let shape_of = |segment| match segment {
+            Segment::Rest => "/{*}".to_owned(),
+            Segment::Parameter => "/{}".to_owned(),
+            Segment::Text(text) => format!("/{text}"),
         };
-        self.0.split('/').map(shape_of).collect::<Vec<_>>().join("/")
+        let shape: String = self.segments().map(shape_of).collect();
+        if shape.is_empty() { "/".to_owned() } else { shape }
     }
 
     pub(super) fn has_parameters(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::client::{Diff, FileDiff, ManifestDiff, Route};
 /// With one number: what would change if that release became the active one.
 ///
 /// Files come first, then what they amount to: routes, hosts that scripts may
-/// call, limits, settings. At the end come the texts, as a patch. Files over
+/// call, what is asked of requests, limits, settings. At the end come the texts, as a patch. Files over
 /// 256 KiB and those that are no text are told by their sizes alone.
 #[derive(Args)]
 #[command(allow_missing_positional = true)]
@@ -113,6 +113,7 @@ fn meaning(diff: &ManifestDiff) -> Vec<String> {
     [
         section("Routes", &routes(&diff.routes.added), &routes(&diff.routes.removed), &[]),
         section("Hosts that scripts may call", &diff.egress.added, &diff.egress.removed, &[]),
+        section("Requests and answers", &diff.ingress.added, &diff.ingress.removed, &[]),
         section("Limits", &[], &[], &limits.collect::<Vec<_>>()),
         section("Settings", &diff.config.added, &diff.config.removed, &diff.config.changed),
     ]
@@ -183,6 +184,7 @@ mod tests {
                     "removed": [{ "methods": [], "path": "/x", "handler": "x.rhai" }],
                 },
                 "egress": { "added": ["api.example.org"], "removed": [] },
+                "ingress": { "added": ["/: token (T)"], "removed": ["no header x-a"] },
                 "limits": [{ "name": "fuel", "from": null, "to": 1000 }],
                 "config": { "added": ["A"], "removed": ["B"], "changed": ["C"] },
             },
@@ -197,6 +199,7 @@ mod tests {
              3 files, 1 line added, 1 removed\n\n\
              Routes\n+ GET,PUT  /x  x.rhai#a\n- any  /x  x.rhai\n\n\
              Hosts that scripts may call\n+ api.example.org\n\n\
+             Requests and answers\n+ /: token (T)\n- no header x-a\n\n\
              Limits\n~ fuel: the app's → 1,000\n\n\
              Settings\n+ A\n- B\n~ C\n\n\
              --- a/index.rhai\n+++ b/index.rhai\n@@ -1 +1 @@\n-1\n+\\u{1b}[2J"

@@ -154,6 +154,7 @@ async fn delete(State(node): State<Arc<Node>>, OfApp(app): OfApp) -> Result<Stat
     let deleted = change(&node, &slug, async move |node| {
         node.manager.delete_app(&app).await?;
         node.executor.forget(app.id);
+        node.rates.forget(app.id);
         if let Err(error) = node.contents.remove_app(app.id).await {
             // The app is gone; what it had takes space until the next clean-up.
             let error = &error as &dyn std::error::Error;
