@@ -15,6 +15,8 @@ mod dev;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod edge;
+#[cfg(test)]
 mod error_pages;
 #[cfg(test)]
 mod events;
