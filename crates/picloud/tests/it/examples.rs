@@ -320,3 +320,41 @@ async fn a_pipeline_is_mended_by_a_release_and_a_replay() {
     assert!((readings["oslo"]["celsius"].as_f64().unwrap() - 21.5).abs() < 0.01, "{readings}");
     assert!(!cli(&["dead-letters"]).contains("oslo"));
 }
+
+#[tokio::test]
+async fn suggestions_come_from_everybody_and_are_read_by_the_team() {
+    let server = example("suggestions");
+    let suggest = async |text: &str| {
+        let body = json!({ "text": text }).to_string();
+        server.request("suggestions.localhost", "POST", "/api/suggestions", body).await.status
+    };
+    let read = async |authorization: &str| {
+        let headers = [("host", "suggestions.localhost"), ("authorization", authorization)];
+        server.send("GET", "/team", &headers, "").await
+    };
+    assert_eq!(suggest("more <b>cake</b>").await, 201);
+    assert_eq!(suggest(&"x".repeat(5_000)).await, 413);
+    assert_eq!(suggest("").await, 422);
+    assert_eq!(suggest("less cake").await, 201);
+    assert_eq!(suggest("no cake").await, 201);
+    assert_eq!(suggest("enough").await, 429);
+
+    // ann:s3cret
+    let ann = "Basic YW5uOnMzY3JldA==";
+    assert_eq!(read(ann).await.status, 401);
+    server.api("PUT", "/apps/suggestions/secrets/TEAM", "ann:s3cret").await;
+    let page = read(ann).await;
+    assert!(page.text().contains("more &lt;b&gt;cake"), "{page:?}");
+    assert_eq!(page.header("content-security-policy"), Some("default-src 'self'"));
+    assert_eq!(read("").await.status, 401);
+
+    let page = server.get("suggestions", "/").await;
+    assert!(page.text().contains("What could be better?"));
+    let ask = [
+        ("host", "suggestions.localhost"),
+        ("origin", "https://www.example.org"),
+        ("access-control-request-method", "POST"),
+    ];
+    let answer = server.send("OPTIONS", "/api/suggestions", &ask, "").await;
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://www.example.org"));
+}
