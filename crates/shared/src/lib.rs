@@ -31,6 +31,7 @@ pub mod files;
 pub mod http;
 pub mod id;
 pub mod ingress;
+pub mod idempotency;
 pub mod kv;
 pub mod layout;
 pub mod limits;

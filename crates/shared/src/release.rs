@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::idempotency::{Idempotency, MadeDeploy, NewDeploy};
 use crate::schedule::Planned;
 use crate::{AppId, BlobHash, ReleaseNumber, StoreError};
 
@@ -21,6 +22,15 @@ pub struct Release {
     pub files: u64,
     /// Sum of the files' sizes.
     pub bytes: u64,
+}
+
+impl Release {
+    /// Tells it from every other release that its app, or another app of this
+    /// name, has ever had.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        format!("{}-{:x}", self.number, self.created_at_ms)
+    }
 }
 
 /// One file's entry in a release.
@@ -42,6 +52,11 @@ pub struct NewRelease {
     /// [`StoreError::Conflict`] when another one became active meanwhile.
     /// `None` replaces whatever is active.
     pub derived_from: Option<ReleaseNumber>,
+    /// By what it is to be found if it is asked for again; a
+    /// [`StoreError::Conflict`] if a release of the last [`KEPT_MS`] is.
+    ///
+    /// [`KEPT_MS`]: crate::idempotency::KEPT_MS
+    pub deploy: Option<NewDeploy>,
     /// The schedules that its manifest has.
     pub schedules: Vec<Planned>,
 }
@@ -63,13 +78,27 @@ pub trait ReleaseStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Release>, StoreError>;
 
+    /// The release that was made under this key, if that is less than
+    /// [`KEPT_MS`](crate::idempotency::KEPT_MS) ago.
+    async fn made(
+        &self,
+        app: AppId,
+        idempotency: &Idempotency,
+        now_ms: u64,
+    ) -> Result<Option<MadeDeploy>, StoreError>;
+
     /// Makes an existing release the active one, with its schedules. `false` if
     /// there is no such release.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if `instead_of` is given and another one is
+    /// active.
     async fn activate(
         &self,
         app: AppId,
         number: ReleaseNumber,
         schedules: &[Planned],
+        instead_of: Option<ReleaseNumber>,
     ) -> Result<bool, StoreError>;
 
     /// The files of a release in the order of their paths; empty if there is no such release.

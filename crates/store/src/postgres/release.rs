@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use picloud_shared::idempotency::{Idempotency, KEPT_MS, MadeDeploy, NewDeploy};
 use picloud_shared::schedule::Planned;
 use picloud_shared::{
     AppId, BlobHash, NewRelease, Release, ReleaseFile, ReleaseNumber, ReleaseStore, StoreError,
@@ -60,13 +61,46 @@ impl ReleaseStore for PostgresReleaseStore {
         rows.into_iter().map(found).collect()
     }
 
+    async fn made(
+        &self,
+        app: AppId,
+        idempotency: &Idempotency,
+        now_ms: u64,
+    ) -> Result<Option<MadeDeploy>, StoreError> {
+        let row: Option<(Vec<u8>, String, i64)> = sqlx::query_as(
+            "SELECT request, answer, number FROM deploys
+             WHERE app_id = $1 AND caller = $2 AND key = $3 AND created_at_ms > $4",
+        )
+        .bind(app.0)
+        .bind(&idempotency.caller)
+        .bind(idempotency.key.as_str())
+        .bind(signed(now_ms) - signed(KEPT_MS))
+        .fetch_optional(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        row.map(made).transpose()
+    }
+
     async fn activate(
         &self,
         app: AppId,
         number: ReleaseNumber,
         schedules: &[Planned],
+        instead_of: Option<ReleaseNumber>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.0.pool.begin().await.map_err(failed)?;
+        if let Some(instead_of) = instead_of {
+            let active: Option<Option<i64>> = sqlx::query_scalar(
+                "SELECT active_release FROM apps WHERE id = $1 FOR NO KEY UPDATE",
+            )
+            .bind(app.0)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
+            if active.flatten() != Some(instead_of.0) {
+                return Err(StoreError::Conflict);
+            }
+        }
         let done = sqlx::query(
             "UPDATE apps SET active_release = $2 WHERE id = $1
              AND EXISTS (SELECT 1 FROM releases WHERE app_id = $1 AND number = $2)",
@@ -174,6 +208,9 @@ async fn create(
     .await
     .map_err(failed)?;
 
+    if let Some(deploy) = &release.deploy {
+        remember(connection, app, number, deploy, release.created_at_ms).await?;
+    }
     let hashes: Vec<&[u8]> = files.iter().map(|file| file.hash.as_bytes().as_slice()).collect();
     let contents: Vec<&[u8]> = files.iter().map(|file| file.contents.as_ref()).collect();
     let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
@@ -209,6 +246,41 @@ async fn create(
         files: files.len() as u64,
         bytes,
     })
+}
+
+/// Writes by what the release is to be found, and forgets what was long ago.
+async fn remember(
+    connection: &mut PgConnection,
+    app: AppId,
+    number: i64,
+    deploy: &NewDeploy,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM deploys WHERE app_id = $1 AND created_at_ms <= $2")
+        .bind(app.0)
+        .bind(signed(now_ms) - signed(KEPT_MS))
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let done = sqlx::query(
+        "INSERT INTO deploys (app_id, caller, key, number, request, answer, created_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+    )
+    .bind(app.0)
+    .bind(&deploy.idempotency.caller)
+    .bind(deploy.idempotency.key.as_str())
+    .bind(number)
+    .bind(deploy.request.as_bytes().as_slice())
+    .bind(&deploy.answer)
+    .bind(signed(now_ms))
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    if done.rows_affected() == 0 { Err(StoreError::Conflict) } else { Ok(()) }
+}
+
+fn made((request, answer, number): (Vec<u8>, String, i64)) -> Result<MadeDeploy, StoreError> {
+    Ok(MadeDeploy { request: hash(&request)?, answer, release: ReleaseNumber(number) })
 }
 
 fn found((number, created_at_ms, note, files, bytes): Row) -> Result<Release, StoreError> {

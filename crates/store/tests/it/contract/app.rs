@@ -88,6 +88,7 @@ async fn a_deleted_app_takes_everything_with_it_and_nothing_else(stores: &Stores
         created_at_ms: NOW,
         files: BTreeMap::from([("index.rhai".to_owned(), "1".into())]),
         derived_from: None,
+        deploy: None,
         schedules: vec![],
     };
     let hash = BlobHash::of(b"1");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use picloud_shared::idempotency::{Idempotency, KEPT_MS, MadeDeploy, NewDeploy};
 use picloud_shared::{BlobHash, NewRelease, Release, ReleaseFile, ReleaseNumber};
 use picloud_store::Stores;
 
@@ -19,6 +20,11 @@ on_both![
     of_two_deploys_of_the_same_origin_one_conflicts,
     deploys_at_the_same_time_get_numbers_of_their_own,
     activating_switches_between_releases_that_exist,
+    activating_instead_of_a_replaced_release_is_a_conflict,
+    a_deploy_is_found_by_its_key_for_a_day,
+    a_key_makes_one_release_however_many_deploy_with_it,
+    keys_of_two_callers_or_apps_never_meet,
+    a_refused_deploy_leaves_its_key_free,
     two_apps_never_meet,
 ];
 
@@ -29,6 +35,7 @@ fn new(files: &[(&str, &[u8])]) -> NewRelease {
         created_at_ms: NOW,
         files: files.collect(),
         derived_from: None,
+        deploy: None,
         schedules: vec![],
     }
 }
@@ -136,7 +143,7 @@ async fn what_was_derived_from_a_replaced_release_is_a_conflict(stores: &Stores)
     assert_eq!(stores.releases.list(app, None, 9).await.unwrap().len(), 2);
 
     // After a rollback the old release is what others derive from again.
-    stores.releases.activate(app, ReleaseNumber(1), &[]).await.unwrap();
+    stores.releases.activate(app, ReleaseNumber(1), &[], None).await.unwrap();
     assert_eq!(stores.releases.create(app, &derived(1)).await.unwrap().number.0, 3);
 }
 
@@ -183,14 +190,119 @@ async fn activating_switches_between_releases_that_exist(stores: &Stores) {
     for _ in 0..2 {
         stores.releases.create(alice, &new(&[])).await.unwrap();
     }
-    assert!(stores.releases.activate(alice, ReleaseNumber(1), &[]).await.unwrap());
+    assert!(stores.releases.activate(alice, ReleaseNumber(1), &[], None).await.unwrap());
     assert_eq!(active(stores, "alice").await, Some(1));
     for missing in [0, 3, -1, i64::MAX] {
-        assert!(!stores.releases.activate(alice, ReleaseNumber(missing), &[]).await.unwrap());
+        assert!(!stores.releases.activate(alice, ReleaseNumber(missing), &[], None).await.unwrap());
     }
-    assert!(!stores.releases.activate(bob, ReleaseNumber(1), &[]).await.unwrap(), "alice's");
+    assert!(!stores.releases.activate(bob, ReleaseNumber(1), &[], None).await.unwrap(), "alice's");
     assert_eq!(active(stores, "alice").await, Some(1));
     assert_eq!(active(stores, "bob").await, None);
+}
+
+async fn activating_instead_of_a_replaced_release_is_a_conflict(stores: &Stores) {
+    let (alice, bob) = two_apps(stores).await;
+    let release = |number| ReleaseNumber(number);
+    for _ in 0..3 {
+        stores.releases.create(alice, &new(&[])).await.unwrap();
+    }
+    let activate = async |app, number, instead_of| {
+        stores.releases.activate(app, release(number), &[], Some(release(instead_of))).await
+    };
+    assert_conflict(activate(alice, 1, 2).await);
+    assert_eq!(active(stores, "alice").await, Some(3));
+    assert!(activate(alice, 1, 3).await.unwrap());
+    assert_conflict(activate(alice, 2, 3).await);
+    assert!(!activate(alice, 9, 1).await.unwrap(), "there is no such release");
+    assert_conflict(activate(bob, 1, 1).await);
+
+    // Of two at the same time one is first.
+    let (one, other) = tokio::join!(activate(alice, 2, 1), activate(alice, 3, 1));
+    let (won, lost) = if one.is_ok() { (one, other) } else { (other, one) };
+    assert!(won.unwrap());
+    assert_conflict(lost);
+}
+
+fn idempotency(caller: &str, key: &str) -> Idempotency {
+    Idempotency { caller: caller.to_owned(), key: key.parse().unwrap() }
+}
+
+fn keyed(caller: &str, key: &str, created_at_ms: u64) -> NewRelease {
+    let deploy = NewDeploy {
+        idempotency: idempotency(caller, key),
+        request: BlobHash::of(b"request"),
+        answer: "{\"warnings\":[]}".to_owned(),
+    };
+    NewRelease { deploy: Some(deploy), created_at_ms, ..new(&[("a", b"1")]) }
+}
+
+async fn a_deploy_is_found_by_its_key_for_a_day(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let made =
+        async |now_ms| stores.releases.made(app, &idempotency("ann", "k"), now_ms).await.unwrap();
+    assert_eq!(made(NOW).await, None);
+    stores.releases.create(app, &new(&[])).await.unwrap();
+    stores.releases.create(app, &keyed("ann", "k", NOW)).await.unwrap();
+    let expected = MadeDeploy {
+        request: BlobHash::of(b"request"),
+        answer: "{\"warnings\":[]}".to_owned(),
+        release: ReleaseNumber(2),
+    };
+    assert_eq!(made(NOW).await, Some(expected.clone()));
+    assert_eq!(made(NOW + KEPT_MS - 1).await, Some(expected));
+    assert_eq!(made(NOW + KEPT_MS).await, None);
+
+    assert_conflict(stores.releases.create(app, &keyed("ann", "k", NOW + KEPT_MS - 1)).await);
+    stores.releases.create(app, &keyed("ann", "k", NOW + KEPT_MS)).await.unwrap();
+    assert_eq!(made(NOW + KEPT_MS).await.unwrap().release, ReleaseNumber(3));
+}
+
+async fn a_key_makes_one_release_however_many_deploy_with_it(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let deploys: Vec<_> = (0..8)
+        .map(|_| {
+            let releases = stores.releases.clone();
+            tokio::spawn(async move { releases.create(app, &keyed("ann", "k", NOW)).await })
+        })
+        .collect();
+    let mut made = 0;
+    for deploy in deploys {
+        match deploy.await.unwrap() {
+            Ok(_) => made += 1,
+            lost => assert_conflict(lost),
+        }
+    }
+    assert_eq!(made, 1);
+    assert_eq!(stores.releases.list(app, None, 9).await.unwrap().len(), 1);
+    assert_eq!(active(stores, "alice").await, Some(1));
+}
+
+async fn keys_of_two_callers_or_apps_never_meet(stores: &Stores) {
+    let (alice, bob) = two_apps(stores).await;
+    stores.releases.create(alice, &keyed("ann", "k", NOW)).await.unwrap();
+    let made = async |app, caller: &str| {
+        let made = stores.releases.made(app, &idempotency(caller, "k"), NOW).await.unwrap();
+        made.map(|made| made.release.0)
+    };
+    assert_eq!((made(alice, "ben").await, made(bob, "ann").await), (None, None));
+    stores.releases.create(alice, &keyed("ben", "k", NOW)).await.unwrap();
+    stores.releases.create(bob, &keyed("ann", "k", NOW)).await.unwrap();
+    assert_eq!((made(alice, "ann").await, made(alice, "ben").await), (Some(1), Some(2)));
+    assert_eq!((made(bob, "ann").await, made(bob, "ben").await), (Some(1), None));
+
+    // An app that is made anew knows nothing of the old one's.
+    stores.apps.delete(bob).await.unwrap();
+    let anew = app(stores, "bob").await.id;
+    assert_eq!(made(anew, "ann").await, None);
+}
+
+async fn a_refused_deploy_leaves_its_key_free(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let refused = NewRelease { derived_from: Some(ReleaseNumber(7)), ..keyed("ann", "k", NOW) };
+    assert_conflict(stores.releases.create(app, &refused).await);
+    let made = stores.releases.made(app, &idempotency("ann", "k"), NOW).await.unwrap();
+    assert_eq!(made, None);
+    stores.releases.create(app, &keyed("ann", "k", NOW)).await.unwrap();
 }
 
 async fn two_apps_never_meet(stores: &Stores) {

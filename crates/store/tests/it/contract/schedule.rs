@@ -26,6 +26,7 @@ async fn deploy(stores: &Stores, app: AppId, schedules: &[Planned]) -> ReleaseNu
         created_at_ms: NOW,
         files: [("index.rhai".to_owned(), "1".into())].into(),
         derived_from: None,
+        deploy: None,
         schedules: schedules.to_vec(),
     };
     stores.releases.create(app, &release).await.unwrap().number
@@ -61,11 +62,11 @@ async fn schedules_come_and_go_with_the_active_release(stores: &Stores) {
     deploy(stores, app, &[planned("a", "x", 50)]).await;
     assert_eq!(due(stores, app, "b").await, None);
     let back = [planned("a", "x", 60), planned("b", "x", 60)];
-    assert!(stores.releases.activate(app, first, &back).await.unwrap());
+    assert!(stores.releases.activate(app, first, &back, None).await.unwrap());
     assert_eq!(due(stores, app, "a").await, Some(10));
     assert_eq!(due(stores, app, "b").await, Some(60));
     let missing = ReleaseNumber(99);
-    assert!(!stores.releases.activate(app, missing, &[]).await.unwrap());
+    assert!(!stores.releases.activate(app, missing, &[], None).await.unwrap());
     assert_eq!(due(stores, app, "b").await, Some(60), "nothing has changed");
 }
 
