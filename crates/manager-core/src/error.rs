@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use picloud_shared::idempotency::IdempotencyKey;
 use picloud_shared::{AppSlug, ReleaseNumber, ScriptError, StoreError, UserName, crypto, secrets};
 use serde::Serialize;
 
@@ -62,6 +63,10 @@ pub enum Error {
     OwnsApps(UserName),
     #[error("your own account is another admin's to change")]
     Oneself,
+    #[error("{}", not_expected(*.0))]
+    PreconditionFailed(Option<ReleaseNumber>),
+    #[error("something else has been deployed under the idempotency key {0}")]
+    IdempotencyKeyReused(IdempotencyKey),
     #[error("others keep deploying to this app; try again")]
     Conflict,
     #[error("the storage quota is used up")]
@@ -103,11 +108,22 @@ impl Error {
             Self::Rejected(issues) => {
                 issues.first().map_or("syntax_error", |issue| issue.code.as_str())
             }
+            Self::PreconditionFailed(_) => "precondition_failed",
+            Self::IdempotencyKeyReused(_) => "idempotency_key_reused",
             Self::Conflict => "conflict",
             Self::QuotaExceeded => "quota_exceeded",
             Self::Unavailable(_) => "unavailable",
             Self::HostFault(_) => "host_fault",
         }
+    }
+}
+
+fn not_expected(active: Option<ReleaseNumber>) -> String {
+    match active {
+        Some(active) => {
+            format!("the active release is {active}, and not the one that was expected")
+        }
+        None => "no release is active, and one was expected".to_owned(),
     }
 }
 

@@ -20,5 +20,5 @@ pub use accounts::{
 };
 pub use diff::{Diff, Snapshot};
 pub use error::{Error, Issue};
-pub use manager::{Deployed, Manager, ReleaseCaps, RouteSummary, Upload};
+pub use manager::{Conditions, Deployed, Expected, Manager, ReleaseCaps, RouteSummary, Upload};
 pub use secrets::SecretKeeper;

@@ -1,6 +1,7 @@
 //! Apps and their releases.
 
 mod compare;
+mod conditions;
 mod cycles;
 mod deploy;
 mod review;
@@ -16,6 +17,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::Error;
 
+pub use conditions::{Conditions, Expected};
 pub use deploy::{Deployed, RouteSummary, Upload};
 
 /// Programs that are compiled for deploys at one time, so that deploying

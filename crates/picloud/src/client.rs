@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+mod deploy;
 mod diff;
 mod error;
 mod outbox;
@@ -14,7 +15,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use picloud_shared::{AppSlug, Execution, ExecutionId, Level, ReleaseNumber};
-use reqwest::{RequestBuilder, Response, Url, header};
+use reqwest::{RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -30,12 +31,9 @@ pub use outbox::{DeadLetter, Delivery, Event, EventDetail, Queue, Replayed, Sche
 
 /// How long the server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long it may take to answer; an upload may take longer, and a stream of
+/// How long it may take to answer; a deploy may take longer, and a stream of
 /// logs may take for ever.
 const ANSWER: Duration = Duration::from_mins(2);
-const UPLOAD: Duration = Duration::from_mins(30);
-/// Bytes of an upload that are sent at a time.
-const CHUNK: usize = 64 * 1024;
 /// Bytes of one line of a stream of logs; a longer one is no line of ours.
 const MAX_LINE: usize = 4 << 20;
 
@@ -130,32 +128,6 @@ impl Client {
 
     pub async fn delete_app(&self, app: &AppSlug) -> Result<(), Error> {
         self.send(self.request(Method::DELETE, &["apps", app.as_str()])).await.map(drop)
-    }
-
-    /// Uploads an archive as the app's new release. `progress` is told how
-    /// many bytes are on their way.
-    pub async fn deploy(
-        &self,
-        app: &AppSlug,
-        archive: Bytes,
-        note: &str,
-        mut progress: impl FnMut(usize) + Send + 'static,
-    ) -> Result<Deployed, Error> {
-        let (mut sent, length) = (0, archive.len());
-        let chunks = (0..length).step_by(CHUNK).map(move |start| {
-            let chunk = archive.slice(start..length.min(start + CHUNK));
-            sent += chunk.len();
-            progress(sent);
-            Ok::<_, std::convert::Infallible>(chunk)
-        });
-        let request = self
-            .request(Method::POST, &["apps", app.as_str(), "releases"])
-            .timeout(UPLOAD)
-            .query(&[("note", note)])
-            .header(header::CONTENT_TYPE, "application/gzip")
-            .header(header::CONTENT_LENGTH, length)
-            .body(reqwest::Body::wrap_stream(stream::iter(chunks)));
-        self.read(request).await
     }
 
     /// The app's newest releases, newest first.
@@ -499,6 +471,8 @@ impl<S: Stream<Item = reqwest::Result<Bytes>> + Unpin> Lines<S> {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header;
+
     use super::*;
 
     fn client(server: &str) -> Client {

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use picloud_shared::idempotency::NewDeploy;
 use picloud_shared::routes::Method;
 use picloud_shared::{App, NewRelease, Release, ReleaseNumber, Route, StoreError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Manager;
+use super::conditions::{Answer, Conditions, Expected, digest};
 use super::review::Review;
 use crate::{Error, path};
 
@@ -34,7 +36,7 @@ pub struct Deployed {
 }
 
 /// A route as people are shown it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RouteSummary {
     /// Empty for every method.
@@ -56,11 +58,23 @@ impl Manager {
     ///
     /// `note` says where it comes from.
     pub async fn deploy(&self, app: &App, upload: Upload, note: &str) -> Result<Deployed, Error> {
+        self.deploy_if(app, upload, note, &Conditions::default()).await
+    }
+
+    /// [`Manager::deploy`] under conditions. Asked for once more under the same
+    /// key, it is not done again, and the answer is the first one.
+    pub async fn deploy_if(
+        &self,
+        app: &App,
+        upload: Upload,
+        note: &str,
+        conditions: &Conditions,
+    ) -> Result<Deployed, Error> {
         if let Upload::Patch { path, .. } = &upload {
             path::check(path)?;
         }
         for _ in 0..ATTEMPTS {
-            match self.attempt(app, &upload, note).await {
+            match self.attempt(app, &upload, note, conditions).await {
                 Err(Error::Conflict) => {}
                 result => return result,
             }
@@ -70,20 +84,53 @@ impl Manager {
 
     /// Makes an earlier release the active one again, if it can still run.
     pub async fn rollback(&self, app: &App, number: ReleaseNumber) -> Result<Deployed, Error> {
+        self.rollback_if(app, number, None).await
+    }
+
+    /// [`Manager::rollback`] if the expected release is the active one until then.
+    pub async fn rollback_if(
+        &self,
+        app: &App,
+        number: ReleaseNumber,
+        expected: Option<&Expected>,
+    ) -> Result<Deployed, Error> {
+        let app = &self.again(app).await?;
+        let instead_of = self.check_expected(app, expected).await?;
         let Some(release) = self.releases.find(app.id, number).await? else {
             return Err(Error::ReleaseNotFound(number));
         };
         let files = self.releases.contents(app.id, number).await?;
         let review = self.review(app, &files).await?;
         let schedules = review.planned(self.clock.now_ms());
-        if !self.releases.activate(app.id, number, &schedules).await? {
-            return Err(Error::ReleaseNotFound(number));
+        match self.releases.activate(app.id, number, &schedules, instead_of).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Error::ReleaseNotFound(number)),
+            // Another one has become active since.
+            Err(StoreError::Conflict) => {
+                let active = self.again(app).await?.active_release;
+                return Err(Error::PreconditionFailed(active));
+            }
+            Err(error) => return Err(error.into()),
         }
-        Ok(deployed(release, review))
+        let (routes, warnings) = summary(review);
+        Ok(Deployed { release, routes, warnings })
     }
 
-    async fn attempt(&self, app: &App, upload: &Upload, note: &str) -> Result<Deployed, Error> {
+    async fn attempt(
+        &self,
+        app: &App,
+        upload: &Upload,
+        note: &str,
+        conditions: &Conditions,
+    ) -> Result<Deployed, Error> {
         let app = self.again(app).await?;
+        let request = digest(upload, note);
+        if let Some(idempotency) = &conditions.idempotency
+            && let Some(deployed) = self.made(&app, idempotency, request).await?
+        {
+            return Ok(deployed);
+        }
+        let expected = self.check_expected(&app, conditions.expected.as_ref()).await?;
         let files = match upload {
             Upload::Files(files) => files.clone(),
             Upload::Patch { path, contents } => {
@@ -101,14 +148,25 @@ impl Manager {
         };
         self.check_caps(&files)?;
         let review = self.review(&app, &files).await?;
+        let schedules = review.planned(self.clock.now_ms());
+        let (routes, warnings) = summary(review);
+        let deploy = match &conditions.idempotency {
+            Some(idempotency) => Some(NewDeploy {
+                idempotency: idempotency.clone(),
+                request,
+                answer: Answer::of(&routes, &warnings)?,
+            }),
+            None => None,
+        };
 
         let is_patch = matches!(upload, Upload::Patch { .. });
         let release = NewRelease {
             note: note.to_owned(),
             created_at_ms: self.clock.now_ms(),
             files,
-            derived_from: app.active_release.filter(|_| is_patch),
-            schedules: review.planned(self.clock.now_ms()),
+            derived_from: expected.or(app.active_release.filter(|_| is_patch)),
+            deploy,
+            schedules,
         };
         // The store can tell that another release became active since, but not
         // that a first one did; so only one release is stored at a time.
@@ -117,7 +175,7 @@ impl Manager {
             return Err(StoreError::Conflict.into());
         }
         let release = self.releases.create(app.id, &release).await?;
-        Ok(deployed(release, review))
+        Ok(Deployed { release, routes, warnings })
     }
 
     fn check_caps(&self, files: &BTreeMap<String, Bytes>) -> Result<(), Error> {
@@ -132,12 +190,13 @@ impl Manager {
     }
 }
 
-fn deployed(release: Release, review: Review) -> Deployed {
+/// What is told of a release's files: routes and warnings.
+fn summary(review: Review) -> (Vec<RouteSummary>, Vec<String>) {
     let routes = review.routes.routes.into_iter().map(RouteSummary::from);
     let statics = review.routes.statics.into_iter().map(|(path, handler)| RouteSummary {
         methods: vec![Method::Get],
         path,
         handler,
     });
-    Deployed { release, routes: routes.chain(statics).collect(), warnings: review.warnings }
+    (routes.chain(statics).collect(), review.warnings)
 }

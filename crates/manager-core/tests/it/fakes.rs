@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use picloud_manager_core::{Manager, ReleaseCaps, Upload};
+use picloud_shared::idempotency::{Idempotency, MadeDeploy, NewDeploy};
 use picloud_shared::schedule::Planned;
 use picloud_shared::secrets::{Listed, Name, SecretStore};
 use picloud_shared::{
@@ -155,6 +156,7 @@ pub(crate) struct Stores {
     secrets: Mutex<Vec<Name>>,
     apps: Mutex<BTreeMap<AppSlug, App>>,
     releases: Mutex<BTreeMap<(AppId, ReleaseNumber), (Release, Files)>>,
+    deploys: Mutex<Vec<(AppId, NewDeploy, ReleaseNumber)>>,
     ids: AtomicI64,
     /// That many stores of a release fail because somebody else was faster.
     pub(crate) conflicts: AtomicUsize,
@@ -164,6 +166,18 @@ pub(crate) struct Stores {
 impl Stores {
     fn check(&self) -> Result<(), StoreError> {
         if self.down.load(SeqCst) { Err(StoreError::unavailable("disk full")) } else { Ok(()) }
+    }
+
+    fn find_deploy(
+        deploys: &[(AppId, NewDeploy, ReleaseNumber)],
+        id: AppId,
+        idempotency: &Idempotency,
+    ) -> Option<MadeDeploy> {
+        let is_it = |(app, deploy, _): &&(AppId, NewDeploy, ReleaseNumber)| {
+            *app == id && deploy.idempotency == *idempotency
+        };
+        let (_, NewDeploy { request, answer, .. }, release) = deploys.iter().find(is_it)?;
+        Some(MadeDeploy { request: *request, answer: answer.clone(), release: *release })
     }
 
     fn edit<T>(&self, id: AppId, edit: impl FnOnce(&mut App) -> T) -> T {
@@ -257,6 +271,14 @@ impl ReleaseStore for Stores {
         if new.derived_from.is_some() && new.derived_from != active {
             return Err(StoreError::Conflict);
         }
+        let mut deploys = self.deploys.lock().unwrap();
+        if new
+            .deploy
+            .as_ref()
+            .is_some_and(|new| Self::find_deploy(&deploys, id, &new.idempotency).is_some())
+        {
+            return Err(StoreError::Conflict);
+        }
         let mut releases = self.releases.lock().unwrap();
         let last = releases.keys().filter(|(app, _)| *app == id).count();
         let release = Release {
@@ -268,7 +290,18 @@ impl ReleaseStore for Stores {
         };
         releases.insert((id, release.number), (release.clone(), new.files.clone()));
         self.edit(id, |app| app.active_release = Some(release.number));
+        deploys.extend(new.deploy.clone().map(|deploy| (id, deploy, release.number)));
         Ok(release)
+    }
+
+    async fn made(
+        &self,
+        id: AppId,
+        idempotency: &Idempotency,
+        _: u64,
+    ) -> Result<Option<MadeDeploy>, StoreError> {
+        let deploys = self.deploys.lock().unwrap();
+        Ok(Self::find_deploy(&deploys, id, idempotency))
     }
 
     async fn find(&self, id: AppId, number: ReleaseNumber) -> Result<Option<Release>, StoreError> {
@@ -294,7 +327,11 @@ impl ReleaseStore for Stores {
         id: AppId,
         number: ReleaseNumber,
         _: &[Planned],
+        instead_of: Option<ReleaseNumber>,
     ) -> Result<bool, StoreError> {
+        if instead_of.is_some() && instead_of != self.edit(id, |app| app.active_release) {
+            return Err(StoreError::Conflict);
+        }
         let known = self.releases.lock().unwrap().contains_key(&(id, number));
         if known {
             self.edit(id, |app| app.active_release = Some(number));

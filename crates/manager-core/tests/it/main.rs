@@ -3,5 +3,6 @@
 
 mod apps;
 mod compare;
+mod conditions;
 mod deploy;
 mod fakes;

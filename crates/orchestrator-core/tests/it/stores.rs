@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use picloud_shared::idempotency::{Idempotency, MadeDeploy};
 use picloud_shared::schedule::Planned;
 use picloud_shared::{
     App, AppId, AppSlug, AppStore, BlobHash, LimitOverrides, NewRelease, Release, ReleaseFile,
@@ -123,7 +124,17 @@ impl ReleaseStore for Stores {
         _: AppId,
         _: ReleaseNumber,
         _: &[Planned],
+        _: Option<ReleaseNumber>,
     ) -> Result<bool, StoreError> {
+        unimplemented!()
+    }
+
+    async fn made(
+        &self,
+        _: AppId,
+        _: &Idempotency,
+        _: u64,
+    ) -> Result<Option<MadeDeploy>, StoreError> {
         unimplemented!()
     }
 

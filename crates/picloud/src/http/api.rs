@@ -3,6 +3,7 @@
 mod apps;
 mod audit;
 mod change;
+mod conditions;
 mod dead_letters;
 mod document;
 mod events;

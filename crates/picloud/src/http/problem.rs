@@ -146,7 +146,8 @@ impl From<Error> for Problem {
             Error::WrongCredentials => 401,
             Error::Throttled { .. } => 429,
             Error::ReleaseTooLarge { .. } | Error::TooManyFiles { .. } => 413,
-            Error::Rejected(_) => 422,
+            Error::Rejected(_) | Error::IdempotencyKeyReused(_) => 422,
+            Error::PreconditionFailed(_) => 412,
             Error::Conflict
             | Error::TooManySecrets { .. }
             | Error::NameTaken(_)

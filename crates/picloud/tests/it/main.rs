@@ -9,6 +9,8 @@ mod chaos;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod conditions;
+#[cfg(test)]
 mod control;
 #[cfg(test)]
 mod dev;

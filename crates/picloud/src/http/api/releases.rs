@@ -8,18 +8,20 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
-use picloud_manager_core::{Caller, Deployed, RouteSummary, Upload, archive};
+use http::{HeaderMap, StatusCode, header};
+use picloud_manager_core::{Caller, Conditions, Deployed, Error, RouteSummary, Upload, archive};
 use picloud_shared::{App, AppSlug, Release, ReleaseNumber, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::conditions::{Given, IdempotencyKeyHeader, IfMatchHeader, IfNoneMatchHeader, etag};
 use super::{List, Page, Path, Query, change};
 use crate::http::auth::{By, MaybeApp, OfApp};
 use crate::http::body;
 use crate::http::problem::Problem;
+use crate::http::static_files::conditions::is_cached;
 use crate::node::Node;
 
 /// Bytes of a note.
@@ -31,6 +33,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
     OpenApiRouter::new()
         .routes(routes!(list, upload))
         .routes(routes!(show))
+        .routes(routes!(show_active))
         .routes(routes!(diff::diff))
         .routes(routes!(activate))
 }
@@ -47,19 +50,23 @@ pub(super) struct DeployedView {
     warnings: Vec<String>,
     #[serde(skip)]
     status: StatusCode,
+    #[serde(skip)]
+    etag: String,
 }
 
 impl DeployedView {
     fn new(node: &Node, app: &AppSlug, deployed: Deployed, status: StatusCode) -> Self {
         let Deployed { release, routes, warnings } = deployed;
-        let url = node.app_url(app);
-        Self { app: app.clone(), release: release.number, url, routes, warnings, status }
+        let (url, etag) = (node.app_url(app), etag(&release, true));
+        let (app, release) = (app.clone(), release.number);
+        Self { app, release, url, routes, warnings, status, etag }
     }
 }
 
 impl IntoResponse for DeployedView {
     fn into_response(self) -> Response {
-        (self.status, [(header::LOCATION, self.url.clone())], Json(self)).into_response()
+        let headers = [(header::LOCATION, self.url.clone()), (header::ETAG, self.etag.clone())];
+        (self.status, headers, Json(self)).into_response()
     }
 }
 
@@ -78,12 +85,14 @@ impl Destination {
     }
 }
 
-/// Makes the app if need be, deploys, and has the next request see it.
+/// Makes the app if need be, deploys, and has the next request see it. An app
+/// of which a release is expected is not made.
 pub(super) async fn deploy(
     node: &Arc<Node>,
     destination: Destination,
     upload: Upload,
     note: String,
+    conditions: Conditions,
 ) -> Result<DeployedView, Problem> {
     let slug = match &destination {
         Destination::App(app) => app.slug.clone(),
@@ -92,9 +101,12 @@ pub(super) async fn deploy(
     let deployed = change(node, &slug, async move |node| {
         let app = match destination {
             Destination::App(app) => *app,
+            Destination::New(slug, _) if conditions.expected.is_some() => {
+                return Err(Error::AppNotFound(slug));
+            }
             Destination::New(slug, owner) => node.manager.create_app(&slug, owner).await?,
         };
-        node.manager.deploy(&app, upload, &note).await
+        node.manager.deploy_if(&app, upload, &note, &conditions).await
     });
     Ok(DeployedView::new(node, &slug, deployed.await?, StatusCode::CREATED))
 }
@@ -115,7 +127,7 @@ struct UploadQuery {
     path = "/apps/{app}/releases",
     operation_id = "create_release",
     tag = "releases",
-    params(UploadQuery),
+    params(UploadQuery, IfMatchHeader, IdempotencyKeyHeader),
     request_body(
         description = "A tar, gzipped or not, of all the release's files.",
         content_type = "application/gzip",
@@ -129,6 +141,7 @@ async fn upload(
     MaybeApp(app): MaybeApp,
     Path(slug): Path<String>,
     Query(query): Query<UploadQuery>,
+    Given(conditions): Given,
     request_body: Body,
 ) -> Result<DeployedView, Problem> {
     let destination = Destination::new(app, &slug, &caller)?;
@@ -143,7 +156,7 @@ async fn upload(
     let bytes = body::read_within(request_body, max_bytes, body::UPLOAD_TIMEOUT).await?;
     let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&bytes, &caps)).await;
     let files = unpacked.map_err(|_panic| Problem::host_fault())??;
-    deploy(&node, destination, Upload::Files(files), note).await
+    deploy(&node, destination, Upload::Files(files), note, conditions).await
 }
 
 /// A release as a list shows it.
@@ -205,28 +218,63 @@ struct FileView {
     path = "/apps/{app}/releases/{number}",
     operation_id = "show_release",
     tag = "releases",
-    responses((status = 200, body = ReleaseDetail)),
+    params(IfNoneMatchHeader),
+    responses((status = 200, body = ReleaseDetail), (status = 304)),
     security(("token" = ["read"])),
 )]
 async fn show(
     State(node): State<Arc<Node>>,
     OfApp(app): OfApp,
     Path((_app, number)): Path<(String, i64)>,
-) -> Result<Json<ReleaseDetail>, Problem> {
-    let number = ReleaseNumber(number);
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    detail(&node, &app, ReleaseNumber(number), &headers).await
+}
+
+/// The release that answers requests, with its files.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/releases/active",
+    operation_id = "show_active_release",
+    tag = "releases",
+    params(IfNoneMatchHeader),
+    responses((status = 200, body = ReleaseDetail), (status = 304)),
+    security(("token" = ["read"])),
+)]
+async fn show_active(
+    State(node): State<Arc<Node>>,
+    OfApp(app): OfApp,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let active = app.active_release;
+    let active = active.ok_or_else(|| Problem::not_found("nothing is deployed to this app"))?;
+    detail(&node, &app, active, &headers).await
+}
+
+async fn detail(
+    node: &Node,
+    app: &App,
+    number: ReleaseNumber,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let release = node.stores.releases.find(app.id, number).await?;
     let release =
         release.ok_or_else(|| Problem::not_found(format!("there is no release {number}")))?;
+    let active = app.active_release == Some(number);
+    let tag = etag(&release, active);
+    let is_cached = is_cached(headers, &tag);
+    let etag = (header::ETAG, tag);
+    if is_cached {
+        return Ok((StatusCode::NOT_MODIFIED, [etag]).into_response());
+    }
     let files = node.stores.releases.files(app.id, number).await?;
     let paths = files.into_iter().map(|file| FileView {
         path: file.path,
         bytes: file.bytes,
         hash: file.hash.to_string(),
     });
-    Ok(Json(ReleaseDetail {
-        release: ReleaseView { active: app.active_release == Some(number), release },
-        paths: paths.collect(),
-    }))
+    let release = ReleaseView { release, active };
+    Ok(([etag], Json(ReleaseDetail { release, paths: paths.collect() })).into_response())
 }
 
 /// Makes a release the active one.
@@ -235,6 +283,7 @@ async fn show(
     path = "/apps/{app}/releases/{number}/activate",
     operation_id = "activate_release",
     tag = "releases",
+    params(IfMatchHeader),
     responses((status = 200, body = DeployedView)),
     security(("token" = ["deploy"])),
 )]
@@ -242,10 +291,12 @@ async fn activate(
     State(node): State<Arc<Node>>,
     OfApp(app): OfApp,
     Path((_app, number)): Path<(String, i64)>,
+    Given(conditions): Given,
 ) -> Result<DeployedView, Problem> {
     let slug = app.slug.clone();
     let deployed = change(&node, &slug, async move |node| {
-        node.manager.rollback(&app, ReleaseNumber(number)).await
+        let expected = conditions.expected.as_ref();
+        node.manager.rollback_if(&app, ReleaseNumber(number), expected).await
     });
     Ok(DeployedView::new(&node, &slug, deployed.await?, StatusCode::OK))
 }

@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Path;
+use super::conditions::{Given, IdempotencyKeyHeader, IfMatchHeader};
 use super::releases::{DeployedView, Destination, deploy};
 use crate::http::auth::{By, MaybeApp, OfApp};
 use crate::http::body;
@@ -27,6 +28,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
     path = "/apps/{app}/scripts/{*path}",
     operation_id = "put_script",
     tag = "releases",
+    params(IfMatchHeader, IdempotencyKeyHeader),
     request_body(content_type = "application/octet-stream"),
     responses((status = 201, body = DeployedView)),
     security(("token" = ["deploy", "create"])),
@@ -36,13 +38,15 @@ async fn upload(
     By(caller): By,
     MaybeApp(app): MaybeApp,
     Path((slug, path)): Path<(String, String)>,
+    Given(conditions): Given,
     request_body: Body,
 ) -> Result<DeployedView, Problem> {
     let destination = Destination::new(app, &slug, &caller)?;
     let max_bytes = node.manager.caps().bytes;
     let contents = body::read_within(request_body, max_bytes, body::UPLOAD_TIMEOUT).await?;
     let note = format!("upload of {path}");
-    deploy(&node, destination, Upload::Patch { path, contents: Some(contents) }, note).await
+    let upload = Upload::Patch { path, contents: Some(contents) };
+    deploy(&node, destination, upload, note, conditions).await
 }
 
 /// The file as the active release has it.
@@ -74,6 +78,7 @@ async fn show(
     path = "/apps/{app}/scripts/{*path}",
     operation_id = "delete_script",
     tag = "releases",
+    params(IfMatchHeader, IdempotencyKeyHeader),
     responses((status = 201, body = DeployedView)),
     security(("token" = ["deploy"])),
 )]
@@ -81,8 +86,9 @@ async fn remove(
     State(node): State<Arc<Node>>,
     OfApp(app): OfApp,
     Path((_app, path)): Path<(String, String)>,
+    Given(conditions): Given,
 ) -> Result<DeployedView, Problem> {
     let note = format!("removal of {path}");
-    deploy(&node, Destination::App(Box::new(app)), Upload::Patch { path, contents: None }, note)
-        .await
+    let upload = Upload::Patch { path, contents: None };
+    deploy(&node, Destination::App(Box::new(app)), upload, note, conditions).await
 }
