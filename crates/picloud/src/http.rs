@@ -7,6 +7,7 @@ mod error_pages;
 mod health;
 mod ingress;
 mod problem;
+mod reference;
 mod static_files;
 
 use std::convert::Infallible;
@@ -38,6 +39,7 @@ impl Front {
     pub fn new(node: Arc<Node>) -> Self {
         let control = health::router()
             .merge(api::router(Arc::clone(&node)))
+            .merge(reference::router())
             .fallback(async || Problem::not_found("there is nothing here"))
             .with_state(Arc::clone(&node));
         Self { node, control }

@@ -11,7 +11,7 @@ async fn deploy_if(
     upload: Upload,
     conditions: &Conditions,
 ) -> Result<Deployed, Error> {
-    world.manager.deploy_if(&world.app().await, upload, "test", conditions).await
+    world.manager.deploy_if(&world.shop().await, upload, "test", conditions).await
 }
 
 fn expecting(expected: Expected) -> Conditions {
@@ -47,7 +47,7 @@ async fn a_deploy_replaces_the_release_that_it_expects_and_no_other() {
 
     let expected = Expected::Tagged(vec![second.release.tag()]);
     let rollback = async |expected| {
-        world.manager.rollback_if(&world.app().await, ReleaseNumber(1), Some(&expected)).await
+        world.manager.rollback_if(&world.shop().await, ReleaseNumber(1), Some(&expected)).await
     };
     assert_eq!(rollback(expected).await.unwrap_err().code(), "precondition_failed");
     assert_eq!(active(&world).await, Some(3));
@@ -59,7 +59,7 @@ async fn a_deploy_replaces_the_release_that_it_expects_and_no_other() {
 async fn a_release_of_a_deleted_app_is_not_taken_for_the_new_ones() {
     let world = World::new().await;
     let old = deploy_if(&world, set("a.rhai", "1"), &Conditions::default()).await.unwrap();
-    world.manager.delete_app(&world.app().await).await.unwrap();
+    world.manager.delete_app(&world.shop().await).await.unwrap();
     world.clock.0.fetch_add(1, SeqCst);
     world.manager.create_app(&slug("shop"), None).await.unwrap();
     let new = deploy_if(&world, set("a.rhai", "1"), &Conditions::default()).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_key_is_for_one_deploy_of_one_caller() {
         );
     }
     let noted =
-        world.manager.deploy_if(&world.app().await, set("a.rhai", "1"), "other", &key).await;
+        world.manager.deploy_if(&world.shop().await, set("a.rhai", "1"), "other", &key).await;
     assert_eq!(noted.unwrap_err().code(), "idempotency_key_reused");
     assert_eq!(active(&world).await, Some(1));
     deploy_if(&world, set("a.rhai", "2"), &keyed("ben", "k")).await.unwrap();
@@ -127,7 +127,7 @@ async fn what_was_refused_can_be_deployed_under_its_key() {
 #[tokio::test]
 async fn of_many_with_one_key_one_deploys_and_all_hear_of_it() {
     let world = World::new().await;
-    let app = world.app().await;
+    let app = world.shop().await;
     let deploys: Vec<_> = (0..8)
         .map(|_| {
             let (manager, app) = (world.manager.clone(), app.clone());

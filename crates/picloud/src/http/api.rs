@@ -37,6 +37,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::change::change;
+pub(super) use self::document::document;
 pub(super) use self::policy::{Policy, Rule};
 use super::auth::{self, Gatekeeper};
 use super::problem::Problem;

@@ -100,14 +100,14 @@ mod tests {
 
     use super::*;
 
-    fn headers(name: HeaderName, lines: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
         let line = |line: &&str| (name.clone(), HeaderValue::from_bytes(line.as_bytes()).unwrap());
         lines.iter().map(line).collect()
     }
 
     #[test]
     fn any_of_the_expected_tags_will_do_and_a_weak_one_will_not() {
-        let expected = |lines: &[&str]| expected(&headers(header::IF_MATCH, lines));
+        let expected = |lines: &[&str]| expected(&headers(&header::IF_MATCH, lines));
         let tagged = |tags: &[&str]| {
             Some(Expected::Tagged(tags.iter().map(|tag| (*tag).to_owned()).collect()))
         };
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_request_has_one_key_or_none() {
         let key = |lines: &[&str]| {
-            idempotency_key(&headers(HeaderName::from_static(IDEMPOTENCY_KEY), lines))
+            idempotency_key(&headers(&HeaderName::from_static(IDEMPOTENCY_KEY), lines))
         };
         assert_eq!(key(&[]), Ok(None));
         assert_eq!(key(&["k"]), Ok(Some("k".parse().unwrap())));

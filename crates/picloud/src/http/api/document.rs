@@ -95,7 +95,7 @@ impl Modify for Common {
 }
 
 /// The document of all of the API's routes.
-pub(super) fn document() -> utoipa::openapi::OpenApi {
+pub(in crate::http) fn document() -> utoipa::openapi::OpenApi {
     let mut document = Api::openapi();
     document.merge(super::routes().into_openapi());
     let paths = std::mem::take(&mut document.paths.paths);
