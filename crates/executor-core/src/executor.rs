@@ -210,9 +210,14 @@ impl Executor {
         self.gate.running()
     }
 
+    /// How many wait for their turn.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.gate.waiting()
+    }
+
     /// Forgets an app that was deleted.
     pub fn forget(&self, app: AppId) {
-        self.gate.forget(app);
         self.apps.lock().unwrap_or_else(PoisonError::into_inner).remove(&app);
     }
 

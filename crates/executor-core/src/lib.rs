@@ -3,7 +3,7 @@
 //!
 //! An invocation passes through these, in this order:
 //!
-//! 1. [`gate`]: the app's turn, then the instance's; both with a bounded queue.
+//! 1. [`gate`]: its app's turn, after a bounded wait in a bounded queue.
 //! 2. [`unit_of_work`]: reads from the store, writes into a write-set. Beside
 //!    it stand `outbound`, `secrets` and `passwords`, bound to the app, too.
 //! 3. [`executor`]: runs it in the sandbox, commits the write-set, runs it again

@@ -78,6 +78,7 @@ async fn metrics(State(node): State<Arc<Node>>) -> impl IntoResponse {
     set("picloud_sandbox_stacks", stats.stacks);
     set("picloud_sandbox_images", stats.images);
     set("picloud_executions_running", node.executor.running() as u64);
+    set("picloud_executions_waiting", node.executor.waiting() as u64);
     match node.stores.outbox.depth().await {
         Ok(Depth { waiting, dead, oldest_due_ms }) => {
             let now_ms = node.clock.now_ms();

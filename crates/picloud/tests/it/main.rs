@@ -25,6 +25,8 @@ mod events;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod guides;
 #[cfg(test)]
 mod hostile;
