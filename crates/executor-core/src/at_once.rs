@@ -50,14 +50,14 @@ impl AtOnce {
 
     async fn commit_kv(&self, attempt: &Attempt) -> Result<(), kv::Error> {
         self.commit(attempt).await.map_err(|error| match error {
-            StoreError::QuotaExceeded => kv::Error::QuotaExceeded,
+            StoreError::QuotaExceeded(_) => kv::Error::QuotaExceeded,
             other => kv::Error::Unavailable(other),
         })
     }
 
     async fn commit_files(&self, attempt: &Attempt) -> Result<(), files::Error> {
         self.commit(attempt).await.map_err(|error| match error {
-            StoreError::QuotaExceeded => files::Error::QuotaExceeded,
+            StoreError::QuotaExceeded(_) => files::Error::QuotaExceeded,
             other => files::Error::Unavailable(other),
         })
     }

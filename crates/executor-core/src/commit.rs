@@ -6,7 +6,9 @@ use std::sync::Arc;
 use picloud_shared::files::{Change, Staged, Write};
 use picloud_shared::kv;
 use picloud_shared::outbox::{Emitted, Lease};
+use picloud_shared::owner::OwnerQuotas as _;
 use picloud_shared::unit::{Kept, Quotas, WriteSet};
+use picloud_shared::usage::Counters;
 use picloud_shared::{AppId, BlobHash, Limits, Outcome, StoreError};
 use tokio::sync::Mutex;
 
@@ -53,8 +55,8 @@ impl Written {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let Self { write_set, contents } = self;
-        let quotas = Quotas { kv_bytes: limits.kv_bytes, file_bytes: limits.file_bytes };
-        let has_events = !write_set.events.is_empty();
+        let quotas = Quotas::of(&backends.owners.lower(id, limits).await);
+        let events = write_set.events.len() as u64;
         let kept = if write_set.files.is_empty() {
             backends.units.commit(id, write_set, quotas, now_ms).await?
         } else {
@@ -62,7 +64,8 @@ impl Written {
             commit.commit(backends.clone(), Arc::clone(&app.contents)).await?
         };
         app.has_kept(kept);
-        if has_events {
+        if events > 0 {
+            backends.usage.add(id, Counters { events, ..Counters::default() });
             backends.deliver.notify_one();
         }
         Ok(())
@@ -127,7 +130,9 @@ impl WithFiles {
         let result = backends.units.commit(app, write_set, quotas, now_ms).await;
         let leftover = match &result {
             Ok(_) => replaced,
-            Err(StoreError::Conflict | StoreError::Superseded | StoreError::QuotaExceeded) => fresh,
+            Err(StoreError::Conflict | StoreError::Superseded | StoreError::QuotaExceeded(_)) => {
+                fresh
+            }
             // It may have happened or not. The clean-up will know.
             Err(StoreError::Unavailable(_)) => return result,
         };

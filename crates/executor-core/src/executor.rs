@@ -8,6 +8,7 @@ use picloud_shared::config::Settings;
 use picloud_shared::crypto::{self, Crypto as _};
 use picloud_shared::outbox::{Cause, Emitted, Lease};
 use picloud_shared::test::Test;
+use picloud_shared::usage::Counters;
 use picloud_shared::{
     AppId, AppSlug, Clock, Event, Execution, ExecutionId, Handler, HostPattern, Invocation, Limits,
     Outcome, Program, ReleaseNumber, Sandbox, ScriptError, StoreError, Trigger, Usage, fault,
@@ -140,6 +141,9 @@ impl Executor {
     }
 
     async fn run(&self, task: Task, test: Option<Arc<dyn Test>>) -> Result<Executed, Refused> {
+        if let Some(left_ms) = self.backends.owners.spent(task.app).await {
+            return Err(Refused::Spent { left_ms });
+        }
         let _permit = self.gate.admit(task.app, task.limits.concurrency).await?;
         let now_ms = self.clock.now_ms();
         let Backends { secrets, vault, .. } = &self.backends;
@@ -438,6 +442,17 @@ impl Drop for Run<'_> {
         metrics::counter!("picloud_executions_total", "outcome" => outcome).increment(1);
         metrics::counter!("picloud_fuel_total").increment(self.usage.fuel);
         metrics::histogram!("picloud_execution_seconds").record(elapsed);
+        let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let used = Counters {
+            invocations: 1,
+            failures: u64::from(outcome != "ok"),
+            fuel: self.usage.fuel,
+            duration_us,
+            host_calls: self.usage.host_calls,
+            deliveries: u64::from(self.task.delivery.is_some()),
+            ..Counters::default()
+        };
+        self.executor.backends.usage.add(self.task.app, used);
         let execution = Execution {
             id: self.id,
             app: self.task.app,
@@ -445,7 +460,7 @@ impl Drop for Run<'_> {
             handler: self.task.handler.to_string(),
             cause: std::mem::take(&mut self.task.cause),
             started_at_ms: self.started_at_ms,
-            duration_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+            duration_us,
             outcome: outcome.to_owned(),
             status,
             error,
@@ -461,9 +476,9 @@ fn commit_outcome(error: StoreError) -> Outcome {
     match error {
         StoreError::Conflict => Outcome::Conflict,
         StoreError::Superseded => Outcome::Superseded,
-        StoreError::QuotaExceeded => Outcome::ScriptError(ScriptError {
+        StoreError::QuotaExceeded(quota) => Outcome::ScriptError(ScriptError {
             code: Some("quota_exceeded".to_owned()),
-            ..ScriptError::new("the app's storage quota is used up; nothing was written")
+            ..ScriptError::new(format!("{quota}; nothing was written"))
         }),
         StoreError::Unavailable(source) => {
             Outcome::Unavailable(format!("the commit failed: {source}"))

@@ -28,6 +28,9 @@ pub enum Refused {
     /// The instance has: 503.
     #[error("this server is running as many requests as it can; try again shortly")]
     InstanceBusy,
+    /// An owner's budget of the day is used up, until midnight: 429.
+    #[error("what this app's owner may use in a day is used up; try again tomorrow")]
+    Spent { left_ms: u64 },
 }
 
 /// Bounds how many invocations run at one time, per app and in all

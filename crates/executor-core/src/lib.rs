@@ -10,6 +10,7 @@
 //!    after a conflict.
 //! 4. [`recorder`]: its execution and its log lines, stored in batches after
 //!    the client has its answer.
+//! 5. [`usage`]: what its app has used, added up by day.
 
 mod at_once;
 mod commit;
@@ -18,15 +19,19 @@ pub mod executor;
 pub mod gate;
 mod log;
 mod outbound;
+pub mod owners;
 mod passwords;
 pub mod recorder;
 mod secrets;
 mod services;
 pub mod unit_of_work;
+pub mod usage;
 
 pub use emitter::{ServiceEvent, ServiceEventEmitter};
 pub use executor::{Executed, Executor, OutsideChange, Task, TaskDelivery};
 pub use gate::{ExecutionGate, Refused};
+pub use owners::Owners;
 pub use passwords::passwords;
 pub use recorder::{Record, Recorder};
 pub use services::Backends;
+pub use usage::UsageKeeper;

@@ -15,9 +15,11 @@ use crate::emitter::ServiceEventEmitter;
 use crate::executor::Task;
 use crate::log::InvocationLog;
 use crate::outbound::Outbound;
+use crate::owners::Owners;
 use crate::passwords::{AppPasswords, Passwords};
 use crate::secrets::AppSecrets;
 use crate::unit_of_work::{FileUnit, KvUnit, OutboxUnit, Quota};
+use crate::usage::UsageKeeper;
 
 /// What all invocations reach, through services that are bound to their apps.
 #[derive(Clone)]
@@ -29,6 +31,8 @@ pub struct Backends {
     pub units: Arc<dyn UnitStore>,
     pub http: Arc<dyn HttpClient>,
     pub vault: Arc<Vault>,
+    pub usage: UsageKeeper,
+    pub owners: Owners,
     /// Told when a commit has left something to be delivered.
     pub deliver: Arc<Notify>,
 }

@@ -321,7 +321,7 @@ impl Accounts {
         };
         let app = app.map(|app| app.slug);
         let id = match self.tokens.create(&token, MAX_TOKENS).await {
-            Err(StoreError::QuotaExceeded) => {
+            Err(StoreError::QuotaExceeded(_)) => {
                 return Err(Error::TooManyTokens { max: MAX_TOKENS });
             }
             // The app was deleted meanwhile, or the user.

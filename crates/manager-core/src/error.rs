@@ -3,7 +3,9 @@
 use std::fmt;
 
 use picloud_shared::idempotency::IdempotencyKey;
-use picloud_shared::{AppSlug, ReleaseNumber, ScriptError, StoreError, UserName, crypto, secrets};
+use picloud_shared::{
+    AppSlug, Quota, ReleaseNumber, ScriptError, StoreError, UserName, crypto, secrets,
+};
 use serde::Serialize;
 
 use crate::{MAX_TOKEN_NAME_BYTES, MIN_PASSWORD_BYTES};
@@ -15,6 +17,8 @@ pub enum Error {
     AppNotFound(AppSlug),
     #[error("there is no release {0}")]
     ReleaseNotFound(ReleaseNumber),
+    #[error("release {0} is the active one, or the newest; it cannot be deleted")]
+    ReleaseInUse(ReleaseNumber),
     #[error("the active release has no file {0}")]
     FileNotFound(String),
     #[error("the app has no secret {0}")]
@@ -69,8 +73,8 @@ pub enum Error {
     IdempotencyKeyReused(IdempotencyKey),
     #[error("others keep deploying to this app; try again")]
     Conflict,
-    #[error("the storage quota is used up")]
-    QuotaExceeded,
+    #[error("{0}")]
+    QuotaExceeded(Quota),
     #[error("the database is unavailable")]
     Unavailable(#[source] StoreError),
     /// The sandbox failed, not the script. The text is for the operator's log.
@@ -99,6 +103,7 @@ impl Error {
             Self::LastOwner => "last_owner",
             Self::OwnsApps(_) => "owns_apps",
             Self::Oneself => "oneself",
+            Self::ReleaseInUse(_) => "release_in_use",
             Self::InvalidSecret => "invalid_secret",
             Self::TooManySecrets { .. } => "too_many_secrets",
             Self::InvalidPath { .. } => "invalid_path",
@@ -111,7 +116,7 @@ impl Error {
             Self::PreconditionFailed(_) => "precondition_failed",
             Self::IdempotencyKeyReused(_) => "idempotency_key_reused",
             Self::Conflict => "conflict",
-            Self::QuotaExceeded => "quota_exceeded",
+            Self::QuotaExceeded(_) => "quota_exceeded",
             Self::Unavailable(_) => "unavailable",
             Self::HostFault(_) => "host_fault",
         }
@@ -132,7 +137,7 @@ impl From<StoreError> for Error {
         match error {
             // No delivery is acknowledged here.
             StoreError::Conflict | StoreError::Superseded => Self::Conflict,
-            StoreError::QuotaExceeded => Self::QuotaExceeded,
+            StoreError::QuotaExceeded(quota) => Self::QuotaExceeded(quota),
             StoreError::Unavailable(_) => Self::Unavailable(error),
         }
     }

@@ -20,5 +20,7 @@ pub use accounts::{
 };
 pub use diff::{Diff, Snapshot};
 pub use error::{Error, Issue};
-pub use manager::{Conditions, Deployed, Expected, Manager, ReleaseCaps, RouteSummary, Upload};
+pub use manager::{
+    Conditions, Deployed, Expected, Manager, ManagerPorts, ReleaseCaps, RouteSummary, Upload,
+};
 pub use secrets::SecretKeeper;

@@ -8,10 +8,11 @@ mod review;
 
 use std::sync::Arc;
 
+use picloud_shared::owner::OwnerQuotas;
 use picloud_shared::secrets::SecretStore;
 use picloud_shared::{
-    App, AppSlug, AppStore, Clock, LimitOverrides, Limits, Release, ReleaseNumber, ReleaseStore,
-    Sandbox, StoreError, UserId,
+    App, AppSlug, AppStore, Clock, LimitOverrides, Limits, Quota, Release, ReleaseNumber,
+    ReleaseStore, Sandbox, StoreError, UserId,
 };
 use tokio::sync::{Mutex, Semaphore};
 
@@ -46,6 +47,7 @@ pub struct Manager {
     apps: Arc<dyn AppStore>,
     releases: Arc<dyn ReleaseStore>,
     secrets: Arc<dyn SecretStore>,
+    owners: Arc<dyn OwnerQuotas>,
     sandbox: Arc<dyn Sandbox>,
     clock: Arc<dyn Clock>,
     caps: ReleaseCaps,
@@ -54,22 +56,30 @@ pub struct Manager {
     storing: Mutex<()>,
 }
 
+/// What is behind a [`Manager`].
+pub struct ManagerPorts {
+    pub apps: Arc<dyn AppStore>,
+    pub releases: Arc<dyn ReleaseStore>,
+    pub secrets: Arc<dyn SecretStore>,
+    pub owners: Arc<dyn OwnerQuotas>,
+    pub sandbox: Arc<dyn Sandbox>,
+}
+
 impl Manager {
     /// `defaults` are the limits of an app that has none of its own.
     #[must_use]
     pub fn new(
-        apps: Arc<dyn AppStore>,
-        releases: Arc<dyn ReleaseStore>,
-        secrets: Arc<dyn SecretStore>,
-        sandbox: Arc<dyn Sandbox>,
+        ports: ManagerPorts,
         clock: Arc<dyn Clock>,
         caps: ReleaseCaps,
         defaults: Limits,
     ) -> Self {
+        let ManagerPorts { apps, releases, secrets, owners, sandbox } = ports;
         Self {
             apps,
             releases,
             secrets,
+            owners,
             sandbox,
             clock,
             caps,
@@ -86,6 +96,11 @@ impl Manager {
 
     /// Makes an app, which is `owner`'s, or the operator's alone.
     pub async fn create_app(&self, slug: &AppSlug, owner: Option<UserId>) -> Result<App, Error> {
+        if let Some(owner) = owner
+            && !self.owners.has_room_for_app(owner).await?
+        {
+            return Err(Error::QuotaExceeded(Quota::Apps));
+        }
         match self.apps.create(slug, owner, self.clock.now_ms()).await {
             Err(StoreError::Conflict) => Err(Error::NameTaken(slug.to_string())),
             made => Ok(made?),

@@ -33,7 +33,7 @@ impl SecretKeeper {
         let sealed = self.vault.seal(app.id, name, value, rand::random());
         match self.store.set(app.id, name, &sealed, self.clock.now_ms()).await {
             Ok(()) => Ok(()),
-            Err(StoreError::QuotaExceeded) => Err(Error::TooManySecrets { max: MAX_SECRETS }),
+            Err(StoreError::QuotaExceeded(_)) => Err(Error::TooManySecrets { max: MAX_SECRETS }),
             // The app was deleted meanwhile.
             Err(StoreError::Conflict) => Err(Error::AppNotFound(app.slug.clone())),
             Err(error) => Err(error.into()),

@@ -36,6 +36,8 @@ pub enum Ended {
     Settled,
     /// There was no room to run it, or no store to commit to.
     NotRun,
+    /// The same, and it will not be before this Unix time in milliseconds.
+    NotBefore(u64),
     /// Its handler has failed.
     Failed,
     /// It cannot be run: there is no such handler.
@@ -171,6 +173,7 @@ pub fn after(
     match ended {
         Ended::Settled => None,
         Ended::NotRun => Some(Then::HandBack(in_up_to(FIRST_DELAY_MS))),
+        Ended::NotBefore(at_ms) => Some(Then::HandBack(at_ms)),
         Ended::Impossible => Some(Then::Bury),
         Ended::Failed if attempts >= max_attempts => Some(Then::Bury),
         Ended::Failed => {
@@ -268,6 +271,8 @@ mod tests {
     fn what_was_not_run_is_handed_back_and_what_cannot_run_is_buried() {
         let hand_back = Some(Then::HandBack(NOW + 1_000));
         assert_eq!(after(Ended::NotRun, 99, 1, NOW, 1.0), hand_back);
+        let later = NOW + 5_000_000;
+        assert_eq!(after(Ended::NotBefore(later), 99, 1, NOW, 1.0), Some(Then::HandBack(later)));
         assert_eq!(after(Ended::Impossible, 1, 8, NOW, 1.0), Some(Then::Bury));
         assert_eq!(after(Ended::Settled, 1, 8, NOW, 1.0), None);
     }

@@ -29,6 +29,7 @@ mod serve;
 mod test;
 mod text;
 mod tokens;
+mod usage;
 mod users;
 
 use std::net::IpAddr;
@@ -128,6 +129,7 @@ enum Command {
     Tokens(tokens::TokensArgs),
     Members(members::MembersArgs),
     Audit(audit::AuditArgs),
+    Usage(usage::UsageArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -186,6 +188,7 @@ async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
         Command::Tokens(args) => tokens::run(args, &global).await,
         Command::Members(args) => members::run(args, &global).await,
         Command::Audit(args) => audit::run(args, &global).await,
+        Command::Usage(args) => usage::run(args, &global).await,
     }
 }
 

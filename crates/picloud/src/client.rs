@@ -6,6 +6,7 @@ mod deploy;
 mod diff;
 mod error;
 mod outbox;
+mod usage;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub use answer::{
 pub use diff::{ConfigDiff, Diff, FileDiff, LimitDiff, ManifestDiff, SetDiff};
 pub use error::{Error, Issue, Problem};
 pub use outbox::{DeadLetter, Delivery, Event, EventDetail, Queue, Replayed, ScheduleInfo, Sent};
+pub use usage::{DayUsage, Usage};
 
 /// How long the server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -143,6 +145,13 @@ impl Client {
     ) -> Result<ReleaseDetail, Error> {
         let number = number.to_string();
         self.read(self.request(Method::GET, &["apps", app.as_str(), "releases", &number])).await
+    }
+
+    /// Deletes an earlier release.
+    pub async fn delete_release(&self, app: &AppSlug, number: ReleaseNumber) -> Result<(), Error> {
+        let number = number.to_string();
+        let path = ["apps", app.as_str(), "releases", &number];
+        self.send(self.request(Method::DELETE, &path)).await.map(drop)
     }
 
     /// What is different from the release `from`, or else from the active one.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
-use picloud_executor_core::{Executor, Recorder};
+use picloud_executor_core::{Executor, Owners, Recorder, UsageKeeper};
 use picloud_host::Host;
 use picloud_manager_core::{Accounts, Manager, SecretKeeper};
 use picloud_orchestrator_core::{AppDirectory, Hosts, Rates};
@@ -33,6 +33,8 @@ pub struct Node {
     /// Passwords that were right lately.
     pub passwords: KnownPasswords,
     pub recorder: Recorder,
+    pub usage: UsageKeeper,
+    pub owners: Owners,
     pub sandbox: Arc<Host>,
     pub stores: Stores,
     /// The bytes of apps' files.

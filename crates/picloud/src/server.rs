@@ -4,6 +4,7 @@ mod connections;
 mod dispatcher;
 mod housekeeping;
 mod peers;
+mod warnings;
 
 pub use dispatcher::Settler;
 
@@ -15,9 +16,11 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use picloud_egress::{Egress, Policy};
-use picloud_executor_core::{Backends, Executor, Record, Recorder};
+use picloud_executor_core::{Backends, Executor, Owners, Record, Recorder, UsageKeeper};
 use picloud_host::Host;
-use picloud_manager_core::{AccountStores, Accounts, Manager, ReleaseCaps, SecretKeeper};
+use picloud_manager_core::{
+    AccountStores, Accounts, Manager, ManagerPorts, ReleaseCaps, SecretKeeper,
+};
 use picloud_orchestrator_core::{AppDirectory, Hosts, Rates};
 use picloud_shared::files::Contents;
 use picloud_shared::http::HttpClient;
@@ -123,6 +126,9 @@ impl Server {
 
         let deliver = Arc::new(Notify::new());
         let (recorder, _) = Recorder::start(Arc::clone(&stores.executions));
+        let usage = UsageKeeper::new(Arc::clone(&stores.usage), Arc::clone(&clock));
+        let owners =
+            Owners::new(Arc::clone(&stores.owners), Arc::clone(&stores.usage), Arc::clone(&clock));
         let backends = Backends {
             kv: Arc::clone(&stores.kv),
             files: Arc::clone(&stores.files),
@@ -131,6 +137,8 @@ impl Server {
             units: Arc::clone(&stores.units),
             http: network,
             vault: Arc::clone(&vault),
+            usage: usage.clone(),
+            owners: owners.clone(),
             deliver: Arc::clone(&deliver),
         };
         let executor = Executor::new(
@@ -142,15 +150,15 @@ impl Server {
         );
         let secrets =
             SecretKeeper::new(Arc::clone(&stores.secrets), Arc::clone(&vault), Arc::clone(&clock));
-        let manager = Manager::new(
-            Arc::clone(&stores.apps),
-            Arc::clone(&stores.releases),
-            Arc::clone(&stores.secrets),
-            Arc::clone(&sandbox) as _,
-            Arc::clone(&clock),
-            ReleaseCaps::default(),
-            Limits::default(),
-        );
+        let ports = ManagerPorts {
+            apps: Arc::clone(&stores.apps),
+            releases: Arc::clone(&stores.releases),
+            secrets: Arc::clone(&stores.secrets),
+            owners: Arc::new(owners.clone()),
+            sandbox: Arc::clone(&sandbox) as _,
+        };
+        let manager =
+            Manager::new(ports, Arc::clone(&clock), ReleaseCaps::default(), Limits::default());
         let directory = AppDirectory::new(
             Arc::clone(&stores.apps),
             Arc::clone(&stores.releases),
@@ -168,6 +176,8 @@ impl Server {
             rates: Rates::default(),
             passwords: KnownPasswords::default(),
             recorder,
+            usage,
+            owners,
             sandbox,
             stores,
             contents,
@@ -251,6 +261,10 @@ impl Server {
         let _ = self.dispatcher.await;
         self.background.iter().for_each(JoinHandle::abort);
         self.node.recorder.flush().await;
+        if let Err(error) = self.node.usage.flush().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "what apps have used last could not be stored");
+        }
         self.node.stores.close().await;
     }
 }
@@ -265,7 +279,9 @@ async fn stopped(mut stopping: watch::Receiver<bool>, grace: Duration) {
 /// What a server does beside answering and delivering.
 fn background(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
     let told = Arc::clone(node);
+    let usage = node.usage.clone();
     vec![
+        tokio::spawn(async move { usage.run().await }),
         tokio::spawn(housekeeping::run(Arc::clone(node))),
         tokio::spawn(async move { told.stores.tell_of_outbox(&told.deliver).await }),
     ]

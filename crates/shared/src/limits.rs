@@ -1,5 +1,7 @@
 //! What one invocation and one app may use.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// An app's limits, complete. The defaults are the ones an app has until an
@@ -33,6 +35,12 @@ pub struct Limits {
     pub kv_bytes: u64,
     /// Bytes of files the app may keep.
     pub file_bytes: u64,
+    /// Bytes that the contents of the app's releases may take.
+    pub release_bytes: u64,
+    /// Deliveries that the app's outbox may hold, dead letters among them.
+    pub outbox_rows: u64,
+    /// Bytes of their events.
+    pub outbox_bytes: u64,
     /// Requests to other servers per invocation.
     pub http_requests: u64,
     /// Bytes that the answer to one of them may have.
@@ -63,6 +71,9 @@ impl Default for Limits {
             kv_write_bytes: 4 << 20,
             kv_bytes: 256 << 20,
             file_bytes: 1 << 30,
+            release_bytes: 512 << 20,
+            outbox_rows: 100_000,
+            outbox_bytes: 64 << 20,
             http_requests: 32,
             http_response_bytes: 5 << 20,
             http_request_ms: 10_000,
@@ -123,6 +134,9 @@ overrides!(
     kv_write_bytes,
     kv_bytes,
     file_bytes,
+    release_bytes,
+    outbox_rows,
+    outbox_bytes,
     http_requests,
     http_response_bytes,
     http_request_ms,
@@ -130,6 +144,39 @@ overrides!(
     requests_per_s,
     requests_burst,
 );
+
+/// What an app may keep a bounded amount of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    Kv,
+    Files,
+    Releases,
+    Outbox,
+    Secrets,
+    Tokens,
+    Apps,
+}
+
+/// Says that it is used up, and what helps.
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kv => "the app's KV storage, or its owner's, is used up",
+            Self::Files => "the app's file storage, or its owner's, is used up",
+            Self::Releases => {
+                "the app's releases, or all of its owner's, take as much space as they may; delete \
+                 old ones first"
+            }
+            Self::Outbox => {
+                "the app's outbox, or its owner's share, is full; handle what waits, or replay or \
+                 drop dead letters"
+            }
+            Self::Secrets => "the app has as many secrets as it may",
+            Self::Apps => "the user owns as many apps as one may; delete one first",
+            Self::Tokens => "the user has as many tokens as one may",
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests {

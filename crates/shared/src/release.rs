@@ -59,6 +59,8 @@ pub struct NewRelease {
     pub deploy: Option<NewDeploy>,
     /// The schedules that its manifest has.
     pub schedules: Vec<Planned>,
+    /// Bytes that the contents of all the app's releases may take.
+    pub quota_bytes: u64,
 }
 
 /// Where releases are kept, their contents addressed by hash within the app.
@@ -66,6 +68,10 @@ pub struct NewRelease {
 pub trait ReleaseStore: Send + Sync {
     /// Stores the release under the next number and makes it the active one,
     /// in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::QuotaExceeded`] if it brings contents for which there is no
+    /// room.
     async fn create(&self, app: AppId, release: &NewRelease) -> Result<Release, StoreError>;
 
     async fn find(&self, app: AppId, number: ReleaseNumber) -> Result<Option<Release>, StoreError>;
@@ -100,6 +106,11 @@ pub trait ReleaseStore: Send + Sync {
         schedules: &[Planned],
         instead_of: Option<ReleaseNumber>,
     ) -> Result<bool, StoreError>;
+
+    /// Deletes a release with the contents that no other one has. `false` if
+    /// there is none, or if it is the active or the newest one: numbers are
+    /// never given out twice.
+    async fn delete(&self, app: AppId, number: ReleaseNumber) -> Result<bool, StoreError>;
 
     /// The files of a release in the order of their paths; empty if there is no such release.
     async fn files(

@@ -17,7 +17,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, File, OpenOptions, OpenOptionsExt as _};
 use futures_util::{StreamExt as _, stream};
 use picloud_shared::files::{Contents, Pieces, Staged};
-use picloud_shared::{AppId, BlobHash, StoreError};
+use picloud_shared::{AppId, BlobHash, Quota, StoreError};
 use sha2::{Digest as _, Sha256};
 
 use crate::convert::failed;
@@ -98,7 +98,7 @@ impl Contents for DirContents {
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(failed)?;
             if writing.bytes.saturating_add(piece.len() as u64) > max_bytes {
-                return Err(StoreError::QuotaExceeded);
+                return Err(StoreError::QuotaExceeded(Quota::Files));
             }
             writing = writing.write(piece).await?;
         }

@@ -42,10 +42,12 @@ mod entry;
 mod file_row;
 mod hashed;
 mod outbox_row;
+mod owner_row;
 mod postgres;
 mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod usage_row;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -55,10 +57,12 @@ use picloud_shared::access::{InviteStore, MemberStore, SessionStore, TokenStore}
 use picloud_shared::audit::AuditStore;
 use picloud_shared::files::FileStore;
 use picloud_shared::kv::KvStore;
+use picloud_shared::owner::OwnerStore;
 use picloud_shared::secrets::SecretStore;
 use picloud_shared::user::UserStore;
 use picloud_shared::{
     AppStore, ExecutionStore, OutboxStore, ReleaseStore, ScheduleStore, StoreError, UnitStore,
+    UsageStore,
 };
 use tokio::sync::Notify;
 
@@ -86,6 +90,8 @@ pub struct Stores {
     pub invites: Arc<dyn InviteStore>,
     pub members: Arc<dyn MemberStore>,
     pub audit: Arc<dyn AuditStore>,
+    pub usage: Arc<dyn UsageStore>,
+    pub owners: Arc<dyn OwnerStore>,
     database: Database,
 }
 
@@ -135,6 +141,8 @@ impl Stores {
             invites: Arc::new(sqlite::SqliteInviteStore(database.clone())),
             members: Arc::new(sqlite::SqliteMemberStore(database.clone())),
             audit: Arc::new(sqlite::SqliteAuditStore(database.clone())),
+            usage: Arc::new(sqlite::SqliteUsageStore(database.clone())),
+            owners: Arc::new(sqlite::SqliteOwnerStore(database.clone())),
             database: Database::Sqlite(database),
         })
     }
@@ -159,6 +167,8 @@ impl Stores {
             invites: Arc::new(postgres::PostgresInviteStore(database.clone())),
             members: Arc::new(postgres::PostgresMemberStore(database.clone())),
             audit: Arc::new(postgres::PostgresAuditStore(database.clone())),
+            usage: Arc::new(postgres::PostgresUsageStore(database.clone())),
+            owners: Arc::new(postgres::PostgresOwnerStore(database.clone())),
             database: Database::Postgres(database),
         })
     }

@@ -12,4 +12,8 @@ mod events;
 #[cfg(test)]
 mod executor;
 #[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod unit_of_work;
+#[cfg(test)]
+mod usage;

@@ -12,7 +12,7 @@ use picloud_shared::files::{
 use picloud_shared::http::{self, Caps, HttpClient};
 use picloud_shared::kv::{Range, Seen};
 use picloud_shared::secrets::{self, Name, SecretStore};
-use picloud_shared::{AppId, BlobHash, StoreError};
+use picloud_shared::{AppId, BlobHash, Quota, StoreError};
 
 /// Files, and contents that were kept.
 #[derive(Default)]
@@ -61,7 +61,7 @@ impl MemoryFiles {
         }
         let used = after.iter().filter(|((of, ..), _)| *of == app).map(|(_, e)| e.info.bytes).sum();
         if used > max_bytes {
-            return Err(StoreError::QuotaExceeded);
+            return Err(StoreError::QuotaExceeded(Quota::Files));
         }
         *entries = after;
         Ok(Some(used))

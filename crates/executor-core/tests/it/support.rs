@@ -1,23 +1,25 @@
 //! Ports in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use picloud_executor_core::{Backends, Executor, Recorder, Task};
+use picloud_executor_core::{Backends, Executor, Owners, Recorder, Task, UsageKeeper};
 use picloud_shared::execution::LogQuery;
 use picloud_shared::kv::{
     Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, Write, WriteSet,
 };
 use picloud_shared::outbox::{Emitted, Lease};
+use picloud_shared::owner::{Account, OwnerLimitOverrides, OwnerStore};
 use picloud_shared::unit::{self, Kept, Quotas, UnitStore};
+use picloud_shared::usage::{Counters, Day, Storage, UsageStore, Used};
 use picloud_shared::{
     AppId, Clock, CompileError, Event, Execution, ExecutionId, ExecutionStore, Finished,
-    Invocation, Limits, LogLine, Outcome, Program, ReleaseNumber, Request, Response, Sandbox,
-    ScriptInfo, Services, StoreError, Usage, Vault,
+    Invocation, Limits, LogLine, Outcome, Program, Quota, ReleaseNumber, Request, Response,
+    Sandbox, ScriptInfo, Services, StoreError, Usage, UserId, Vault,
 };
 
 use crate::outside::{MemoryFiles, MemoryHttp, MemorySecrets};
@@ -115,7 +117,7 @@ impl MemoryStore {
         }
         let used = after.values().map(|entry| entry.value.len() as u64).sum();
         if used > quota_bytes {
-            return Err(StoreError::QuotaExceeded);
+            return Err(StoreError::QuotaExceeded(Quota::Kv));
         }
         *entries = after;
         Ok(used)
@@ -239,6 +241,75 @@ impl ExecutionStore for MemoryHistory {
     }
 }
 
+/// What was used, added up.
+#[derive(Default)]
+pub struct MemoryUsage {
+    days: Mutex<HashMap<Day, Counters>>,
+    pub is_broken: AtomicBool,
+    /// What apps keep.
+    pub storage: Mutex<Vec<(AppId, Storage)>>,
+    /// The account of every app's one owner.
+    pub account: Mutex<Option<Account>>,
+}
+
+impl MemoryUsage {
+    pub fn of(&self, day: u32) -> Counters {
+        self.days.lock().unwrap().get(&Day(day)).copied().unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl UsageStore for MemoryUsage {
+    async fn add(&self, used: &[Used]) -> Result<(), StoreError> {
+        if self.is_broken.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("disk full"));
+        }
+        for Used { app, day, counters } in used {
+            assert_eq!(*app, APP);
+            *self.days.lock().unwrap().entry(*day).or_default() += *counters;
+        }
+        Ok(())
+    }
+
+    async fn days(&self, apps: &[AppId], from: Day) -> Result<Vec<Used>, StoreError> {
+        if self.is_broken.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("disk full"));
+        }
+        let days = self.days.lock().unwrap();
+        let days = days.iter().filter(|(day, _)| apps.contains(&APP) && **day >= from);
+        Ok(days.map(|(&day, &counters)| Used { app: APP, day, counters }).collect())
+    }
+
+    async fn storage(&self, apps: &[AppId]) -> Result<Vec<(AppId, Storage)>, StoreError> {
+        let storage = self.storage.lock().unwrap();
+        Ok(storage.iter().filter(|(app, _)| apps.contains(app)).copied().collect())
+    }
+
+    async fn prune(&self, _: Day, _: u32) -> Result<u64, StoreError> {
+        unimplemented!()
+    }
+}
+
+#[async_trait]
+impl OwnerStore for MemoryUsage {
+    async fn of_app(&self, app: AppId) -> Result<Vec<Account>, StoreError> {
+        let account = self.account.lock().unwrap().clone();
+        Ok(account.into_iter().filter(|account| account.apps.contains(&app)).collect())
+    }
+
+    async fn account(&self, user: UserId) -> Result<Option<Account>, StoreError> {
+        Ok(self.account.lock().unwrap().clone().filter(|account| account.user == user))
+    }
+
+    async fn limits(&self, _: UserId) -> Result<Option<OwnerLimitOverrides>, StoreError> {
+        unimplemented!()
+    }
+
+    async fn set_limits(&self, _: UserId, _: &OwnerLimitOverrides) -> Result<(), StoreError> {
+        unimplemented!()
+    }
+}
+
 pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 type Script = dyn Fn(Services) -> Running + Send + Sync;
 
@@ -278,6 +349,9 @@ pub struct Setup {
     pub history: Arc<MemoryHistory>,
     pub recorder: Recorder,
     pub clock: Arc<FakeClock>,
+    pub usage: UsageKeeper,
+    pub used: Arc<MemoryUsage>,
+    pub owners: Owners,
 }
 
 impl Setup {
@@ -295,6 +369,10 @@ pub fn setup(script: impl Fn(Services) -> Running + Send + Sync + 'static) -> Se
     let (files, vault) = (Arc::clone(&store.files), Arc::new(Vault::new(&[7; 32])));
     let clock = Arc::new(FakeClock::default());
     let (recorder, _) = Recorder::start(Arc::clone(&history) as _);
+    let used = Arc::new(MemoryUsage::default());
+    let usage = UsageKeeper::new(Arc::clone(&used) as _, Arc::clone(&clock) as _);
+    let owners =
+        Owners::new(Arc::clone(&used) as _, Arc::clone(&used) as _, Arc::clone(&clock) as _);
     let backends = Backends {
         kv: Arc::clone(&store) as _,
         files: Arc::clone(&files) as _,
@@ -303,6 +381,8 @@ pub fn setup(script: impl Fn(Services) -> Running + Send + Sync + 'static) -> Se
         units: Arc::clone(&store) as _,
         http: Arc::clone(&http) as _,
         vault: Arc::clone(&vault),
+        usage: usage.clone(),
+        owners: owners.clone(),
         deliver: Arc::default(),
     };
     let executor = Executor::new(
@@ -313,7 +393,21 @@ pub fn setup(script: impl Fn(Services) -> Running + Send + Sync + 'static) -> Se
         64,
     );
     let executor = Arc::new(executor);
-    Setup { executor, sandbox, store, files, http, secrets, vault, history, recorder, clock }
+    Setup {
+        executor,
+        sandbox,
+        store,
+        files,
+        http,
+        secrets,
+        vault,
+        history,
+        recorder,
+        clock,
+        usage,
+        used,
+        owners,
+    }
 }
 
 pub fn task() -> Task {

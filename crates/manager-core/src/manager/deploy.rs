@@ -116,6 +116,17 @@ impl Manager {
         Ok(Deployed { release, routes, warnings })
     }
 
+    /// Deletes an earlier release with the contents that no other one has.
+    pub async fn delete_release(&self, app: &App, number: ReleaseNumber) -> Result<(), Error> {
+        if self.releases.delete(app.id, number).await? {
+            return Ok(());
+        }
+        Err(match self.releases.find(app.id, number).await? {
+            Some(_) => Error::ReleaseInUse(number),
+            None => Error::ReleaseNotFound(number),
+        })
+    }
+
     async fn attempt(
         &self,
         app: &App,
@@ -159,6 +170,7 @@ impl Manager {
             None => None,
         };
 
+        let limits = self.owners.lower(app.id, &self.defaults.with(&app.limits)).await;
         let is_patch = matches!(upload, Upload::Patch { .. });
         let release = NewRelease {
             note: note.to_owned(),
@@ -167,6 +179,7 @@ impl Manager {
             derived_from: expected.or(app.active_release.filter(|_| is_patch)),
             deploy,
             schedules,
+            quota_bytes: limits.release_bytes,
         };
         // The store can tell that another release became active since, but not
         // that a first one did; so only one release is stored at a time.

@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use picloud_manager_core::Error;
-use picloud_shared::LimitOverrides;
+use picloud_shared::{LimitOverrides, Quota, UserId};
 
 use crate::fakes::{World, files, slug};
 
@@ -64,4 +64,15 @@ async fn a_store_that_is_down_is_told_without_its_words() {
     assert!(matches!(error, Error::Unavailable(_)));
     assert_eq!(error.code(), "unavailable");
     assert_eq!(error.to_string(), "the database is unavailable");
+}
+
+#[tokio::test]
+async fn a_user_owns_as_many_apps_as_one_may() {
+    let world = World::new().await;
+    let (ann, bob) = (UserId(1), UserId(2));
+    world.manager.create_app(&slug("first"), Some(ann)).await.unwrap();
+    let refused = world.manager.create_app(&slug("second"), Some(ann)).await.unwrap_err();
+    assert!(matches!(refused, Error::QuotaExceeded(Quota::Apps)), "{refused}");
+    world.manager.create_app(&slug("second"), Some(bob)).await.unwrap();
+    world.manager.create_app(&slug("third"), None).await.unwrap();
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use picloud_manager_core::{Manager, ReleaseCaps, Upload};
+use picloud_manager_core::{Manager, ManagerPorts, ReleaseCaps, Upload};
 use picloud_shared::idempotency::{Idempotency, MadeDeploy, NewDeploy};
+use picloud_shared::owner::OwnerQuotas;
 use picloud_shared::schedule::Planned;
 use picloud_shared::secrets::{Listed, Name, SecretStore};
 use picloud_shared::{
     App, AppId, AppSlug, AppStore, BlobHash, Clock, CompileError, Event, Finished, Invocation,
-    LimitOverrides, Limits, NewRelease, Position, Program, Release, ReleaseFile, ReleaseNumber,
-    ReleaseStore, Sandbox, ScriptError, ScriptInfo, Services, StoreError, UserId,
+    LimitOverrides, Limits, NewRelease, Position, Program, Quota, Release, ReleaseFile,
+    ReleaseNumber, ReleaseStore, Sandbox, ScriptError, ScriptInfo, Services, StoreError, UserId,
 };
 
 type Files = BTreeMap<String, Bytes>;
@@ -35,15 +36,14 @@ impl World {
         let store = Arc::new(Stores::default());
         let sandbox = Arc::new(Compiler::default());
         let clock = Arc::new(HandClock(AtomicU64::new(1_000)));
-        let manager = Arc::new(Manager::new(
-            store.clone(),
-            store.clone(),
-            store.clone(),
-            sandbox.clone(),
-            clock.clone(),
-            CAPS,
-            Limits::default(),
-        ));
+        let ports = ManagerPorts {
+            apps: store.clone(),
+            releases: store.clone(),
+            secrets: store.clone(),
+            owners: store.clone(),
+            sandbox: sandbox.clone(),
+        };
+        let manager = Arc::new(Manager::new(ports, clock.clone(), CAPS, Limits::default()));
         manager.create_app(&slug("shop"), None).await.unwrap();
         Self { manager, store, sandbox, clock }
     }
@@ -158,6 +158,7 @@ pub(crate) struct Stores {
     releases: Mutex<BTreeMap<(AppId, ReleaseNumber), (Release, Files)>>,
     deploys: Mutex<Vec<(AppId, NewDeploy, ReleaseNumber)>>,
     ids: AtomicI64,
+    owners: Mutex<Vec<UserId>>,
     /// That many stores of a release fail because somebody else was faster.
     pub(crate) conflicts: AtomicUsize,
     pub(crate) down: AtomicBool,
@@ -191,7 +192,7 @@ impl AppStore for Stores {
     async fn create(
         &self,
         slug: &AppSlug,
-        _owner: Option<UserId>,
+        owner: Option<UserId>,
         now_ms: u64,
     ) -> Result<App, StoreError> {
         self.check()?;
@@ -207,6 +208,7 @@ impl AppStore for Stores {
             limits: LimitOverrides::default(),
         };
         apps.insert(slug.clone(), app.clone());
+        self.owners.lock().unwrap().extend(owner);
         Ok(app)
     }
 
@@ -260,6 +262,18 @@ impl SecretStore for Stores {
 }
 
 #[async_trait]
+impl OwnerQuotas for Stores {
+    async fn lower(&self, _: AppId, limits: &Limits) -> Limits {
+        limits.clone()
+    }
+
+    /// A user may own one app.
+    async fn has_room_for_app(&self, user: UserId) -> Result<bool, StoreError> {
+        Ok(!self.owners.lock().unwrap().contains(&user))
+    }
+}
+
+#[async_trait]
 impl ReleaseStore for Stores {
     async fn create(&self, id: AppId, new: &NewRelease) -> Result<Release, StoreError> {
         self.check()?;
@@ -288,6 +302,9 @@ impl ReleaseStore for Stores {
             files: new.files.len() as u64,
             bytes: new.files.values().map(|contents| contents.len() as u64).sum(),
         };
+        if release.bytes > new.quota_bytes {
+            return Err(StoreError::QuotaExceeded(Quota::Releases));
+        }
         releases.insert((id, release.number), (release.clone(), new.files.clone()));
         self.edit(id, |app| app.active_release = Some(release.number));
         deploys.extend(new.deploy.clone().map(|deploy| (id, deploy, release.number)));
@@ -337,6 +354,12 @@ impl ReleaseStore for Stores {
             self.edit(id, |app| app.active_release = Some(number));
         }
         Ok(known)
+    }
+
+    async fn delete(&self, id: AppId, number: ReleaseNumber) -> Result<bool, StoreError> {
+        let active = self.edit(id, |app| app.active_release);
+        let mut releases = self.releases.lock().unwrap();
+        Ok(active != Some(number) && releases.remove(&(id, number)).is_some())
     }
 
     async fn files(&self, _: AppId, _: ReleaseNumber) -> Result<Vec<ReleaseFile>, StoreError> {

@@ -129,6 +129,10 @@ impl ReleaseStore for Stores {
         unimplemented!()
     }
 
+    async fn delete(&self, _: AppId, _: ReleaseNumber) -> Result<bool, StoreError> {
+        unimplemented!()
+    }
+
     async fn made(
         &self,
         _: AppId,

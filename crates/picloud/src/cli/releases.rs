@@ -5,6 +5,7 @@ mod diff;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use picloud_shared::{AppSlug, ReleaseNumber};
+use serde_json::json;
 
 use super::Global;
 use super::text::{self, BOLD, GOOD, LINK};
@@ -17,7 +18,8 @@ use crate::client::{Client, Page, Release, ReleaseDetail};
 Examples:
   picloud releases --app guestbook
   picloud releases show 3 --app guestbook
-  picloud releases diff 3 4 --app guestbook")]
+  picloud releases diff 3 4 --app guestbook
+  picloud releases delete 3 --app guestbook")]
 pub struct ReleasesArgs {
     #[command(subcommand)]
     command: Option<ReleasesCommand>,
@@ -37,6 +39,13 @@ enum ReleasesCommand {
         number: ReleaseNumber,
     },
     Diff(diff::DiffArgs),
+    /// Delete an earlier release; its files no longer count as used
+    #[command(after_help = "Example:\n  picloud releases delete 3 --app guestbook")]
+    Delete {
+        /// The release's number; not the active or the newest one
+        #[arg(value_parser = parse_number)]
+        number: ReleaseNumber,
+    },
 }
 
 /// Make an earlier release the active one again
@@ -64,6 +73,12 @@ pub async fn run(args: ReleasesArgs, global: &Global) -> anyhow::Result<()> {
         Some(ReleasesCommand::Show { number }) => {
             let release = client.release(&app, number).await?;
             output.result(&release, detail)?;
+            return Ok(());
+        }
+        Some(ReleasesCommand::Delete { number }) => {
+            client.delete_release(&app, number).await?;
+            let deleted = json!({ "deleted": number });
+            output.result(&deleted, |_| format!("{GOOD}deleted{GOOD:#} {app} release {number}"))?;
             return Ok(());
         }
         Some(ReleasesCommand::Diff(args)) => return diff::run(args, global).await,

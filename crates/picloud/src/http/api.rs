@@ -22,6 +22,7 @@ mod scripts;
 mod secrets;
 mod session;
 mod tokens;
+mod usage;
 mod users;
 
 use std::sync::Arc;
@@ -84,6 +85,7 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .merge(users::router())
         .merge(invites::router())
         .merge(audit::router())
+        .merge(usage::router())
         .merge(document::router())
 }
 

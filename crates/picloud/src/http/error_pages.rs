@@ -103,6 +103,7 @@ const PAGES: &[(&str, &str)] = pages![
     "quota_exceeded",
     "rate_limited",
     "release_broken",
+    "release_in_use",
     "release_too_large",
     "render_error",
     "route_conflict",

@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use picloud_executor_core::executor::status_of;
 use picloud_executor_core::{Executed, Refused, Task};
 use picloud_manager_core::Issue;
 use picloud_orchestrator_core::{Match, RunnableApp};
+use picloud_shared::usage::Counters;
 use picloud_shared::{AppSlug, Event, Handler, Outcome, ReleaseNumber};
 
 use super::problem::Problem;
@@ -51,6 +52,8 @@ pub(super) async fn answer(
         cors::allow(cors, origin.as_ref(), response.headers_mut());
     }
     headers::add(&ingress.headers, client.scheme, response.headers_mut());
+    let bytes_out = response.body().size_hint().exact().unwrap_or_default();
+    node.usage.add(app.app.id, Counters { requests: 1, bytes_out, ..Counters::default() });
     response
 }
 
@@ -81,6 +84,8 @@ async fn serve(
             // Held to the end: a body that waits for its turn takes memory, too.
             let _memory = body::reserve(&node.bodies, &incoming, max_bytes).await?;
             let body = body::read(incoming, max_bytes).await?;
+            let bytes_in = body.len() as u64;
+            node.usage.add(app.app.id, Counters { bytes_in, ..Counters::default() });
             let request = request::for_script(&parts, params, body, client);
             respond(node, app, execute(node, app, handler, request).await?)
         }
@@ -160,12 +165,13 @@ pub(super) async fn execute(
         delivery: None,
     };
     node.executor.execute(task).await.map_err(|refused| {
-        let (status, code) = match refused {
-            Refused::AppBusy => (429, "app_busy"),
-            Refused::InstanceBusy => (503, "instance_busy"),
+        let (status, code, after_s) = match refused {
+            Refused::AppBusy => (429, "app_busy", 1),
+            Refused::InstanceBusy => (503, "instance_busy", 1),
+            Refused::Spent { left_ms } => (429, "quota_exceeded", left_ms.div_ceil(1_000)),
         };
         Problem::new(status, code, refused.to_string())
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            .with_header(header::RETRY_AFTER, HeaderValue::from(after_s))
     })
 }
 

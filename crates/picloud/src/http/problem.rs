@@ -149,13 +149,14 @@ impl From<Error> for Problem {
             Error::Rejected(_) | Error::IdempotencyKeyReused(_) => 422,
             Error::PreconditionFailed(_) => 412,
             Error::Conflict
+            | Error::ReleaseInUse(_)
             | Error::TooManySecrets { .. }
             | Error::NameTaken(_)
             | Error::TooManyTokens { .. }
             | Error::LastOwner
             | Error::OwnsApps(_)
             | Error::Oneself => 409,
-            Error::QuotaExceeded => 507,
+            Error::QuotaExceeded(_) => 507,
             Error::Unavailable(source) => {
                 let source = source as &dyn std::error::Error;
                 tracing::error!(error = source, "the database failed");

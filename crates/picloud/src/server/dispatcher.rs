@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use picloud_executor_core::{ServiceEvent, ServiceEventEmitter, Task, TaskDelivery};
+use picloud_executor_core::{Refused, ServiceEvent, ServiceEventEmitter, Task, TaskDelivery};
 use picloud_orchestrator_core::dispatcher::{self, Capacity, Dispatcher, Ended};
 use picloud_orchestrator_core::{DirectoryError, RunnableApp};
 use picloud_shared::outbox::{Cause, Claim, Claimed, EventId, Failure, Lane, MAX_LOST, Then};
@@ -495,7 +495,13 @@ async fn deliver(
 async fn execute(node: &Node, task: Task) -> (Ended, ScriptError, &'static str) {
     let executed = match node.executor.execute(task).await {
         Ok(executed) => executed,
-        Err(refused) => return (Ended::NotRun, ScriptError::new(refused.to_string()), "refused"),
+        Err(refused) => {
+            let ended = match refused {
+                Refused::Spent { left_ms } => Ended::NotBefore(node.clock.now_ms() + left_ms),
+                Refused::AppBusy | Refused::InstanceBusy => Ended::NotRun,
+            };
+            return (ended, ScriptError::new(refused.to_string()), "refused");
+        }
     };
     let outcome = executed.outcome.code();
     let ended = match executed.outcome {

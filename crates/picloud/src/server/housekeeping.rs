@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use picloud_shared::usage::{Day, MAX_DAYS};
 use picloud_shared::{App, AppId, StoreError};
 
+use super::warnings::Warnings;
 use crate::node::Node;
 
 /// Time between two rounds. Expired entries are invisible at once; only their
@@ -26,15 +28,16 @@ const BATCH: u32 = 1_000;
 
 /// Cleans up once an hour, for ever.
 pub(super) async fn run(node: Arc<Node>) {
+    let mut warnings = Warnings::default();
     loop {
-        if let Err(error) = round(&node).await {
+        if let Err(error) = round(&node, &mut warnings).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "housekeeping failed");
         }
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-async fn round(node: &Node) -> Result<(), StoreError> {
+async fn round(node: &Node, warnings: &mut Warnings) -> Result<(), StoreError> {
     let now_ms = node.clock.now_ms();
     node.rates.forget_idle(now_ms);
     while node.stores.kv.purge_expired(now_ms, BATCH).await?.is_some_and(|next| next <= now_ms) {}
@@ -45,11 +48,14 @@ async fn round(node: &Node) -> Result<(), StoreError> {
     let before_ms = now_ms.saturating_sub(AUDIT_MS);
     while node.stores.audit.prune(before_ms, BATCH).await? > 0 {}
     node.stores.sessions.prune(now_ms).await?;
-    remove_unreferenced_contents(node, now_ms.saturating_sub(LEFTOVER_MS)).await
+    let before = Day::of(now_ms).before(MAX_DAYS);
+    while node.stores.usage.prune(before, BATCH).await? > 0 {}
+    let apps = apps(node).await?;
+    warnings.give(node, &apps).await?;
+    remove_unreferenced_contents(node, &apps, now_ms.saturating_sub(LEFTOVER_MS)).await
 }
 
-/// Removes contents of files that a process which was killed has left behind.
-async fn remove_unreferenced_contents(node: &Node, before_ms: u64) -> Result<(), StoreError> {
+async fn apps(node: &Node) -> Result<Vec<App>, StoreError> {
     let mut apps = Vec::new();
     loop {
         let last = apps.last().map(|app: &App| app.slug.clone());
@@ -57,9 +63,17 @@ async fn remove_unreferenced_contents(node: &Node, before_ms: u64) -> Result<(),
         let is_last = page.len() < BATCH as usize;
         apps.extend(page);
         if is_last {
-            break;
+            return Ok(apps);
         }
     }
+}
+
+/// Removes contents of files that a process which was killed has left behind.
+async fn remove_unreferenced_contents(
+    node: &Node,
+    apps: &[App],
+    before_ms: u64,
+) -> Result<(), StoreError> {
     let alive: HashSet<AppId> = apps.iter().map(|app| app.id).collect();
     for app in node.contents.apps().await? {
         if !alive.contains(&app) {

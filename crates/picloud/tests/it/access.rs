@@ -23,6 +23,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "list_sessions",
             "list_tokens",
             "revoke_token",
+            "show_own_usage",
         ],
     ),
     (
@@ -47,6 +48,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "show_execution",
             "show_release",
             "show_script",
+            "show_usage",
         ],
     ),
     (
@@ -54,6 +56,7 @@ const NEEDS: &[(&str, &[&str])] = &[
         &[
             "activate_release",
             "delete_entry",
+            "delete_release",
             "delete_script",
             "delete_secret",
             "discard_dead_letter",
@@ -81,7 +84,9 @@ const NEEDS: &[(&str, &[&str])] = &[
             "list_invites",
             "list_users",
             "reset_password",
+            "set_user_limits",
             "show_user",
+            "show_user_limits",
             "withdraw_invite",
         ],
     ),

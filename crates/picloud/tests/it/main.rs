@@ -50,3 +50,5 @@ mod support;
 mod testing;
 #[cfg(test)]
 mod upstream;
+#[cfg(test)]
+mod usage;

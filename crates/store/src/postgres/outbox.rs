@@ -290,13 +290,17 @@ impl OutboxStore for PostgresOutboxStore {
     }
 
     async fn discard(&self, app: AppId, delivery: DeliveryId) -> Result<bool, StoreError> {
-        let done =
-            sqlx::query("DELETE FROM deliveries WHERE app_id = $1 AND id = $2 AND status = 3")
-                .bind(app.0)
-                .bind(delivery.0)
-                .execute(&self.0.pool)
-                .await
-                .map_err(failed)?;
+        let done = sqlx::query(
+            "WITH gone AS (
+                DELETE FROM deliveries WHERE app_id = $1 AND id = $2 AND status = 3 RETURNING 1
+             )
+             SELECT outbox_count($1, -1, 0) FROM gone",
+        )
+        .bind(app.0)
+        .bind(delivery.0)
+        .execute(&self.0.pool)
+        .await
+        .map_err(failed)?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -328,20 +332,36 @@ impl OutboxStore for PostgresOutboxStore {
     }
 
     async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {
-        let done = sqlx::query(
-            "DELETE FROM events WHERE (app_id, id) IN (
+        // Deliveries are not left to the cascade, so that they are counted.
+        let pruned: Vec<(i64, ())> = sqlx::query_as(
+            "WITH old AS MATERIALIZED (
                 SELECT app_id, id FROM events AS e WHERE at_ms < $1 AND NOT EXISTS (
                     SELECT 1 FROM deliveries AS d
                     WHERE d.app_id = e.app_id AND d.event_id = e.id AND d.status <> 2
-                ) LIMIT $2
-             )",
+                ) LIMIT $2 FOR UPDATE SKIP LOCKED
+             ), deliveries_gone AS (
+                DELETE FROM deliveries AS d USING old
+                WHERE d.app_id = old.app_id AND d.event_id = old.id RETURNING d.app_id
+             ), events_gone AS (
+                DELETE FROM events AS e USING old
+                WHERE e.app_id = old.app_id AND e.id = old.id
+                RETURNING e.app_id, octet_length(e.fields) AS bytes
+             ), freed AS (
+                SELECT app_id, count(*) AS events, sum(bytes)::bigint AS bytes
+                FROM events_gone GROUP BY app_id
+             )
+             SELECT events, outbox_count(
+                app_id, -(SELECT count(*) FROM deliveries_gone AS d WHERE d.app_id = freed.app_id),
+                -bytes
+             )
+             FROM freed ORDER BY app_id",
         )
         .bind(signed(before_ms))
         .bind(i64::from(limit))
-        .execute(&self.0.pool)
+        .fetch_all(&self.0.pool)
         .await
         .map_err(failed)?;
-        Ok(done.rows_affected())
+        pruned.into_iter().map(|(events, ())| unsigned::<u64>("a count", events)).sum()
     }
 }
 

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use picloud_shared::idempotency::{Idempotency, KEPT_MS, MadeDeploy, NewDeploy};
 use picloud_shared::schedule::Planned;
 use picloud_shared::{
-    AppId, BlobHash, NewRelease, Release, ReleaseFile, ReleaseNumber, ReleaseStore, StoreError,
+    AppId, BlobHash, NewRelease, Quota, Release, ReleaseFile, ReleaseNumber, ReleaseStore,
+    StoreError,
 };
 use sqlx::PgConnection;
 
@@ -89,17 +90,16 @@ impl ReleaseStore for PostgresReleaseStore {
         instead_of: Option<ReleaseNumber>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.0.pool.begin().await.map_err(failed)?;
-        if let Some(instead_of) = instead_of {
-            let active: Option<Option<i64>> = sqlx::query_scalar(
-                "SELECT active_release FROM apps WHERE id = $1 FOR NO KEY UPDATE",
-            )
-            .bind(app.0)
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed)?;
-            if active.flatten() != Some(instead_of.0) {
-                return Err(StoreError::Conflict);
-            }
+        // A statement of its own: the next one sees whether the release was
+        // deleted while this one waited.
+        let active: Option<Option<i64>> =
+            sqlx::query_scalar("SELECT active_release FROM apps WHERE id = $1 FOR NO KEY UPDATE")
+                .bind(app.0)
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        if instead_of.is_some_and(|instead_of| active.flatten() != Some(instead_of.0)) {
+            return Err(StoreError::Conflict);
         }
         let done = sqlx::query(
             "UPDATE apps SET active_release = $2 WHERE id = $1
@@ -116,6 +116,13 @@ impl ReleaseStore for PostgresReleaseStore {
         }
         transaction.commit().await.map_err(failed)?;
         Ok(found)
+    }
+
+    async fn delete(&self, app: AppId, number: ReleaseNumber) -> Result<bool, StoreError> {
+        let mut transaction = self.0.pool.begin().await.map_err(failed)?;
+        let deleted = delete(&mut transaction, app, number).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(deleted)
     }
 
     async fn files(
@@ -188,6 +195,7 @@ async fn create(
         return Err(StoreError::Conflict);
     }
 
+    let kept_before = blob_bytes(connection, app).await?;
     let note = without_nul(&release.note).into_owned();
     let bytes = total_bytes(files);
     let number: i64 = sqlx::query_scalar(
@@ -238,6 +246,10 @@ async fn create(
     .execute(&mut *connection)
     .await
     .map_err(failed)?;
+    let kept = blob_bytes(connection, app).await?;
+    if kept > kept_before && kept > release.quota_bytes {
+        return Err(StoreError::QuotaExceeded(Quota::Releases));
+    }
     schedule::plan(connection, app, &release.schedules).await?;
     Ok(Release {
         number: ReleaseNumber(number),
@@ -281,6 +293,58 @@ async fn remember(
 
 fn made((request, answer, number): (Vec<u8>, String, i64)) -> Result<MadeDeploy, StoreError> {
     Ok(MadeDeploy { request: hash(&request)?, answer, release: ReleaseNumber(number) })
+}
+
+/// What the contents of all releases take. Their sizes are read, and not they.
+async fn blob_bytes(connection: &mut PgConnection, app: AppId) -> Result<u64, StoreError> {
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(octet_length(contents)), 0)::bigint FROM blobs WHERE app_id = $1",
+    )
+    .bind(app.0)
+    .fetch_one(connection)
+    .await
+    .map_err(failed)?;
+    unsigned("an app's usage", bytes)
+}
+
+async fn delete(
+    connection: &mut PgConnection,
+    app: AppId,
+    number: ReleaseNumber,
+) -> Result<bool, StoreError> {
+    // Held like by whoever makes a release, or makes one active: what is found
+    // to be unused is not taken into use meanwhile.
+    let active: Option<Option<i64>> =
+        sqlx::query_scalar("SELECT active_release FROM apps WHERE id = $1 FOR NO KEY UPDATE")
+            .bind(app.0)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed)?;
+    if active.is_none_or(|active| active == Some(number.0)) {
+        return Ok(false);
+    }
+    let done = sqlx::query(
+        "DELETE FROM releases WHERE app_id = $1 AND number = $2
+            AND number <> (SELECT max(number) FROM releases WHERE app_id = $1)",
+    )
+    .bind(app.0)
+    .bind(number.0)
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query(
+        "DELETE FROM blobs WHERE app_id = $1 AND NOT EXISTS (
+            SELECT 1 FROM release_files AS f WHERE f.app_id = $1 AND f.hash = blobs.hash
+        )",
+    )
+    .bind(app.0)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(true)
 }
 
 fn found((number, created_at_ms, note, files, bytes): Row) -> Result<Release, StoreError> {

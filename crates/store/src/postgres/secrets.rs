@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use picloud_shared::secrets::{Listed, MAX_SECRETS, Name, SecretStore};
-use picloud_shared::{AppId, StoreError};
+use picloud_shared::{AppId, Quota, StoreError};
 
 use super::PostgresDatabase;
 use crate::convert::{corrupt, failed, signed, unsigned};
@@ -67,7 +67,7 @@ impl SecretStore for PostgresSecretStore {
             .map_err(failed)?;
         match (apps, written) {
             (0, _) => Err(StoreError::Conflict),
-            (_, 0) => Err(StoreError::QuotaExceeded),
+            (_, 0) => Err(StoreError::QuotaExceeded(Quota::Secrets)),
             _ => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use picloud_shared::access::{Digest, NewToken, Token, TokenStore};
-use picloud_shared::{StoreError, User, UserId};
+use picloud_shared::{Quota, StoreError, User, UserId};
 
 use super::PostgresDatabase;
 use crate::access_row::token::{COUNT, CREATE, DELETE, FIND, LIST, TOUCH};
@@ -21,7 +21,7 @@ impl TokenStore for PostgresTokenStore {
             .await
             .map_err(failed)?;
         if count >= i64::from(max) {
-            return Err(StoreError::QuotaExceeded);
+            return Err(StoreError::QuotaExceeded(Quota::Tokens));
         }
         let id: Option<i64> = sqlx::query_scalar(CREATE)
             .bind(token.user.0)

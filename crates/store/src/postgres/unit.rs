@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use picloud_shared::kv::{self, Collection, Seen};
 use picloud_shared::outbox::MAX_PER_ROOT;
 use picloud_shared::unit::{Kept, Quotas, UnitStore, WriteSet};
-use picloud_shared::{AppId, StoreError, fault, files};
+use picloud_shared::{AppId, Quota, StoreError, fault, files};
+use sqlx::postgres::PgDatabaseError;
 
 use super::outbox::Outbox;
 use super::{PostgresDatabase, Retries, state};
@@ -15,7 +16,7 @@ pub(crate) struct PostgresUnitStore(pub(crate) PostgresDatabase);
 /// One round trip, and one transaction, for all services.
 const COMMIT: &str = "SELECT kv_commit($1, $2, $3, $4, $5, $6, $7, $8, $9),
     files_commit($1, $10, $11, $12, $13, $14, $15, $16, $17),
-    outbox_commit($1, $18, $19, $20::jsonb, $21::jsonb, $22, $23)";
+    outbox_commit($1, $18, $19, $20::jsonb, $21::jsonb, $22, $23, $24, $25)";
 
 #[async_trait]
 impl UnitStore for PostgresUnitStore {
@@ -30,6 +31,7 @@ impl UnitStore for PostgresUnitStore {
         let kv = KvArrays::of(&write_set.kv);
         let files = FileArrays::of(&write_set.files);
         let outbox = Outbox::of(&write_set.events)?;
+        let (outbox_rows, outbox_bytes) = quotas.outbox(write_set.ack.is_some());
         let mut retries = Retries::default();
         fault::point("commit.before");
         let kept = loop {
@@ -57,6 +59,8 @@ impl UnitStore for PostgresUnitStore {
                 .bind(&outbox.deliveries)
                 .bind(signed(MAX_PER_ROOT))
                 .bind(&outbox.too_many)
+                .bind(signed(outbox_rows))
+                .bind(signed(outbox_bytes))
                 .fetch_one(&self.0.pool)
                 .await;
             match kept {
@@ -68,8 +72,9 @@ impl UnitStore for PostgresUnitStore {
         let (kv_bytes, file_bytes, ()): (i64, Option<i64>, ()) =
             kept.map_err(|error| match state(&error) {
                 "PC001" => StoreError::Conflict,
-                "PC002" => StoreError::QuotaExceeded,
+                "PC002" => StoreError::QuotaExceeded(quota(&error)),
                 "PC003" => StoreError::Superseded,
+                "PC004" => StoreError::QuotaExceeded(Quota::Outbox),
                 _ => failed(error),
             })?;
         Ok(Kept {
@@ -77,6 +82,17 @@ impl UnitStore for PostgresUnitStore {
             file_bytes: file_bytes.map(|bytes| unsigned("an app's usage", bytes)).transpose()?,
         })
     }
+}
+
+/// Which of the two that are alike by their code: the server says which function
+/// has raised it.
+fn quota(error: &sqlx::Error) -> Quota {
+    let error = error.as_database_error();
+    let error = error.and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    let is_of_files = error
+        .and_then(PgDatabaseError::r#where)
+        .is_some_and(|context| context.contains("files_commit"));
+    if is_of_files { Quota::Files } else { Quota::Kv }
 }
 
 /// What was seen, as the functions take it: NULL for unread, 0 for absent.

@@ -104,7 +104,8 @@ async fn create(
     let created = row.into_iter().next().map(app).ok_or(StoreError::Conflict)??;
     sqlx::query(
         "INSERT INTO kv_usage (app_id, bytes) VALUES (?1, 0);
-         INSERT INTO files_usage (app_id, bytes) VALUES (?1, 0)",
+         INSERT INTO files_usage (app_id, bytes) VALUES (?1, 0);
+         INSERT INTO outbox_usage (app_id, rows, bytes) VALUES (?1, 0, 0)",
     )
     .bind(created.id.0)
     .execute(&mut *connection)

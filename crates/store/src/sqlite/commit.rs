@@ -1,10 +1,10 @@
 //! Group commit: write-sets that arrive while one batch is being committed
 //! become the next batch, so that they share a transaction and its flush to disk.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use picloud_shared::{AppId, StoreError, fault};
+use picloud_shared::{AppId, Quota, StoreError, fault};
 use sqlx::SqliteConnection;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -133,14 +133,14 @@ async fn write(
     batch: &[Member],
 ) -> Result<Vec<Answer>, StoreError> {
     let mut plan = plan::plan(batch, load(connection, batch).await?);
-    if plan.answers.contains(&Err(Refusal::QuotaExceeded)) && free(connection, batch).await? {
+    while make_room(connection, batch, &plan).await? {
         plan = plan::plan(batch, load(connection, batch).await?);
     }
     store(connection, &plan).await?;
     let answer = |answer| match answer {
         Ok(usage) => Ok(usage),
         Err(Refusal::Conflict) => Err(StoreError::Conflict),
-        Err(Refusal::QuotaExceeded) => Err(StoreError::QuotaExceeded),
+        Err(Refusal::QuotaExceeded(quota)) => Err(StoreError::QuotaExceeded(quota)),
         Err(Refusal::Superseded) => Err(StoreError::Superseded),
     };
     Ok(plan.answers.into_iter().map(answer).collect())
@@ -195,6 +195,17 @@ async fn load<'a>(
         for (app, lease) in outbox::running(connection, &acks).await? {
             snapshot.tokens.insert((app, lease.delivery), lease.token);
         }
+    }
+    for app in plan::senders(batch) {
+        let held: Option<(i64, i64)> =
+            sqlx::query_as("SELECT rows, bytes FROM outbox_usage WHERE app_id = ?1")
+                .bind(app.0)
+                .fetch_optional(&mut *connection)
+                .await
+                .map_err(failed)?;
+        let (rows, bytes) = held.unwrap_or_default();
+        let size = |number| unsigned("an outbox's size", number);
+        snapshot.outbox.insert(app, (size(rows)?, size(bytes)?));
     }
     let roots = plan::roots(batch).into_iter();
     snapshot.roots.extend(outbox::count_roots(connection, roots).await?);
@@ -294,6 +305,29 @@ async fn store(connection: &mut SqliteConnection, plan: &Plan<'_>) -> Result<(),
     // sends it.
     outbox::acknowledge(connection, &plan.acks).await?;
     outbox::write(connection, &plan.events).await
+}
+
+/// Deletes what need not be there, of the apps that were refused more. Whether
+/// there was anything.
+async fn make_room(
+    connection: &mut SqliteConnection,
+    batch: &[Member],
+    plan: &Plan<'_>,
+) -> Result<bool, StoreError> {
+    let is_refused = |quota| plan.answers.contains(&Err(Refusal::QuotaExceeded(quota)));
+    if is_refused(Quota::Kv) && free(connection, batch).await? {
+        return Ok(true);
+    }
+    let mut freed = false;
+    if is_refused(Quota::Outbox) {
+        let refused = batch.iter().zip(&plan.answers);
+        let refused = refused.filter(|(_, a)| **a == Err(Refusal::QuotaExceeded(Quota::Outbox)));
+        let apps: BTreeSet<AppId> = refused.map(|(member, _)| member.app).collect();
+        for app in apps {
+            freed |= outbox::free(connection, app).await?;
+        }
+    }
+    Ok(freed)
 }
 
 /// Deletes what of the batch's apps has expired, for it takes no space, though

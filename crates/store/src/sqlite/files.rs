@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use picloud_shared::files::{Bucket, Change, Entry, FileStore, Info, Listed, Path, Write};
 use picloud_shared::kv::{Range, Seen};
-use picloud_shared::{AppId, BlobHash, StoreError};
+use picloud_shared::{AppId, BlobHash, Quota, StoreError};
 use sqlx::SqliteConnection;
 
 use super::SqliteDatabase;
@@ -132,7 +132,7 @@ pub(super) async fn commit(
     }
     let after = (before + added).saturating_sub(freed);
     if after > before && after > quota_bytes {
-        return Err(StoreError::QuotaExceeded);
+        return Err(StoreError::QuotaExceeded(Quota::Files));
     }
     sqlx::query("UPDATE files_usage SET bytes = ?2 WHERE app_id = ?1")
         .bind(app.0)

@@ -20,6 +20,9 @@ use crate::outbox_row::{
     with_events,
 };
 
+/// Deliveries that are forgotten at one time where an outbox is full.
+const FREED: i64 = 1_000;
+
 pub(crate) struct SqliteOutboxStore(pub(crate) Arc<SqliteDatabase>);
 
 /// A row of a query that asks for deliveries.
@@ -477,6 +480,40 @@ pub(super) async fn acknowledge(
     .await
     .map(drop)
     .map_err(failed)
+}
+
+/// Forgets deliveries of an app that are done, the oldest first, and the events
+/// that have no other. Whether there were any.
+pub(super) async fn free(
+    connection: &mut SqliteConnection,
+    app: AppId,
+) -> Result<bool, StoreError> {
+    let emptied: Vec<Uuid> = sqlx::query_scalar(
+        "DELETE FROM deliveries WHERE app_id = ?1 AND id IN (
+            SELECT id FROM deliveries WHERE app_id = ?1 AND status = 2 ORDER BY event_id LIMIT ?2
+         )
+         RETURNING event_id",
+    )
+    .bind(app.0)
+    .bind(FREED)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let emptied: Vec<_> = emptied.into_iter().map(hex).collect();
+    sqlx::query(
+        "DELETE FROM events WHERE app_id = ?1
+            AND id IN (SELECT unhex(value) FROM json_each(?2))
+            AND NOT EXISTS (
+                SELECT 1 FROM deliveries AS d
+                WHERE d.app_id = events.app_id AND d.event_id = events.id
+            )",
+    )
+    .bind(app.0)
+    .bind(to_json(&emptied)?)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(!emptied.is_empty())
 }
 
 /// Writes events with their deliveries, which are dead letters where the event

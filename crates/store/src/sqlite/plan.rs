@@ -11,7 +11,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use picloud_shared::kv::{Change, Collection, Key, Seen, Write, WriteSet};
 use picloud_shared::outbox::{DeliveryId, Emitted, Lease};
-use picloud_shared::{AppId, ScriptError};
+use picloud_shared::unit::Quotas;
+use picloud_shared::{AppId, Quota, ScriptError};
 use uuid::Uuid;
 
 use crate::outbox_row;
@@ -23,7 +24,7 @@ pub(super) struct Member {
     pub write_set: WriteSet,
     pub events: Vec<Emitted>,
     pub ack: Option<Lease>,
-    pub quota_bytes: u64,
+    pub quotas: Quotas,
     pub now_ms: u64,
 }
 
@@ -42,6 +43,9 @@ pub(super) struct Snapshot<'a> {
     /// The last token of each delivery that runs, of those that the batch
     /// acknowledges.
     pub tokens: HashMap<(AppId, DeliveryId), i64>,
+    /// Deliveries of each app whose outbox the batch adds to, and bytes of
+    /// their events.
+    pub outbox: HashMap<AppId, (u64, u64)>,
     /// Events of each root cause that the batch adds to.
     pub roots: HashMap<(AppId, Uuid), u64>,
 }
@@ -57,7 +61,7 @@ pub(super) struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Conflict,
-    QuotaExceeded,
+    QuotaExceeded(Quota),
     Superseded,
 }
 
@@ -100,6 +104,11 @@ pub(super) fn acks(batch: &[Member]) -> Vec<(AppId, Lease)> {
     batch.iter().filter_map(|member| Some((member.app, member.ack?))).collect()
 }
 
+/// The apps whose outbox a batch adds to, each once.
+pub(super) fn senders(batch: &[Member]) -> BTreeSet<AppId> {
+    batch.iter().filter(|member| !member.events.is_empty()).map(|member| member.app).collect()
+}
+
 /// The root causes of a batch's events that are not the first of theirs, each once.
 pub(super) fn roots(batch: &[Member]) -> HashSet<(AppId, Uuid)> {
     batch
@@ -128,7 +137,7 @@ pub(super) fn plan<'a>(batch: &'a [Member], mut now: Snapshot<'a>) -> Plan<'a> {
 
 /// The app's usage if the member is applied.
 fn judge(member: &Member, now: &Snapshot<'_>) -> Result<u64, Refusal> {
-    let Member { app, write_set, ack, quota_bytes, now_ms, .. } = member;
+    let Member { app, write_set, ack, quotas, now_ms, .. } = member;
     let has_lease = |lease: &Lease| now.tokens.get(&(*app, lease.delivery)) == Some(&lease.token);
     if !ack.as_ref().is_none_or(has_lease) {
         return Err(Refusal::Superseded);
@@ -157,16 +166,37 @@ fn judge(member: &Member, now: &Snapshot<'_>) -> Result<u64, Refusal> {
         added += set(write).map_or(0, |set| set.bytes);
     }
     let after = (before + added).saturating_sub(freed);
-    if after > before && after > *quota_bytes {
-        return Err(Refusal::QuotaExceeded);
+    if after > before && after > quotas.kv_bytes {
+        return Err(Refusal::QuotaExceeded(Quota::Kv));
+    }
+    if !member.events.is_empty() {
+        let (rows, bytes) = outbox_after(member, now);
+        let (max_rows, max_bytes) = quotas.outbox(ack.is_some());
+        if rows > max_rows || bytes > max_bytes {
+            return Err(Refusal::QuotaExceeded(Quota::Outbox));
+        }
     }
     Ok(after)
+}
+
+/// What the app's outbox holds if the member is applied, none of its messages
+/// being there already.
+fn outbox_after(member: &Member, now: &Snapshot<'_>) -> (u64, u64) {
+    let (mut rows, mut bytes) = now.outbox.get(&member.app).copied().unwrap_or_default();
+    for Emitted { event, deliveries } in &member.events {
+        rows += deliveries.len() as u64;
+        bytes += event.fields.len() as u64;
+    }
+    (rows, bytes)
 }
 
 fn apply<'a>(member: &'a Member, now: &mut Snapshot<'a>, plan: &mut Plan<'a>) {
     if let Some(lease) = member.ack {
         now.tokens.remove(&(member.app, lease.delivery));
         plan.acks.push((member.app, lease));
+    }
+    if !member.events.is_empty() {
+        now.outbox.insert(member.app, outbox_after(member, now));
     }
     for emitted in &member.events {
         let of_root = now.roots.entry((member.app, emitted.event.cause.root)).or_default();
@@ -237,7 +267,7 @@ mod tests {
             write_set: WriteSet { clears, writes },
             events: vec![],
             ack: None,
-            quota_bytes: 10,
+            quotas: Quotas { kv_bytes: 10, file_bytes: 0, outbox_rows: 10, outbox_bytes: 100 },
             now_ms: 100,
         }
     }
@@ -301,7 +331,13 @@ mod tests {
                 member(false, vec![write("old", Seen::Unread, None)]),
                 member(true, vec![write("k", Seen::Unread, Some("12345678"))]),
             ],
-            &[Err(Refusal::QuotaExceeded), Ok(10), Err(Refusal::QuotaExceeded), Ok(6), Ok(10)],
+            &[
+                Err(Refusal::QuotaExceeded(Quota::Kv)),
+                Ok(10),
+                Err(Refusal::QuotaExceeded(Quota::Kv)),
+                Ok(6),
+                Ok(10),
+            ],
             &[("k", Some("12345678"))],
         );
     }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use picloud_shared::idempotency::{Idempotency, KEPT_MS, MadeDeploy, NewDeploy};
 use picloud_shared::schedule::Planned;
 use picloud_shared::{
-    AppId, BlobHash, NewRelease, Release, ReleaseFile, ReleaseNumber, ReleaseStore, StoreError,
+    AppId, BlobHash, NewRelease, Quota, Release, ReleaseFile, ReleaseNumber, ReleaseStore,
+    StoreError,
 };
 use sqlx::SqliteConnection;
 
@@ -92,6 +93,12 @@ impl ReleaseStore for SqliteReleaseStore {
         let connection = transaction.connection()?;
         let activated = activate(connection, app, number, schedules, instead_of).await;
         transaction.finish(activated).await
+    }
+
+    async fn delete(&self, app: AppId, number: ReleaseNumber) -> Result<bool, StoreError> {
+        let mut transaction = self.0.main.writer.begin().await?;
+        let deleted = delete(transaction.connection()?, app, number).await;
+        transaction.finish(deleted).await
     }
 
     async fn files(
@@ -199,6 +206,7 @@ async fn create(
         return Err(StoreError::Conflict);
     }
 
+    let kept_before = blob_bytes(connection, app).await?;
     let number = last + 1;
     let note = without_nul(&release.note).into_owned();
     let bytes = total_bytes(files);
@@ -234,6 +242,10 @@ async fn create(
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
+    }
+    let kept = blob_bytes(connection, app).await?;
+    if kept > kept_before && kept > release.quota_bytes {
+        return Err(StoreError::QuotaExceeded(Quota::Releases));
     }
     schedule::plan(connection, app, &release.schedules).await?;
     Ok(Release {
@@ -278,6 +290,47 @@ async fn remember(
 
 fn made((request, answer, number): (Vec<u8>, String, i64)) -> Result<MadeDeploy, StoreError> {
     Ok(MadeDeploy { request: hash(&request)?, answer, release: ReleaseNumber(number) })
+}
+
+/// What the contents of all releases take. Their sizes are read, and not they.
+async fn blob_bytes(connection: &mut SqliteConnection, app: AppId) -> Result<u64, StoreError> {
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(length(contents)), 0) FROM blobs WHERE app_id = ?1",
+    )
+    .bind(app.0)
+    .fetch_one(connection)
+    .await
+    .map_err(failed)?;
+    unsigned("an app's usage", bytes)
+}
+
+async fn delete(
+    connection: &mut SqliteConnection,
+    app: AppId,
+    number: ReleaseNumber,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "DELETE FROM releases WHERE app_id = ?1 AND number = ?2
+            AND number <> (SELECT max(number) FROM releases WHERE app_id = ?1)
+            AND number IS NOT (SELECT active_release FROM apps WHERE id = ?1)",
+    )
+    .bind(app.0)
+    .bind(number.0)
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query(
+        "DELETE FROM blobs WHERE app_id = ?1
+            AND hash NOT IN (SELECT hash FROM release_files WHERE app_id = ?1)",
+    )
+    .bind(app.0)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(true)
 }
 
 fn found((number, created_at_ms, note, files, bytes): Row) -> Result<Release, StoreError> {

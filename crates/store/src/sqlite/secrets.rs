@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use picloud_shared::secrets::{Listed, MAX_SECRETS, Name, SecretStore};
-use picloud_shared::{AppId, StoreError};
+use picloud_shared::{AppId, Quota, StoreError};
 use sqlx::SqliteConnection;
 
 use super::SqliteDatabase;
@@ -86,7 +86,7 @@ async fn set(
             .await
             .map_err(failed)?;
     if unsigned::<usize>("a count", others)? >= MAX_SECRETS {
-        return Err(StoreError::QuotaExceeded);
+        return Err(StoreError::QuotaExceeded(Quota::Secrets));
     }
     sqlx::query(
         "INSERT INTO secrets (app_id, name, sealed, updated_at_ms) VALUES (?1, ?2, ?3, ?4)

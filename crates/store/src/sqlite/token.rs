@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use picloud_shared::access::{Digest, NewToken, Token, TokenStore};
-use picloud_shared::{StoreError, User, UserId};
+use picloud_shared::{Quota, StoreError, User, UserId};
 use sqlx::SqliteConnection;
 
 use super::SqliteDatabase;
@@ -81,7 +81,7 @@ async fn create(
         .await
         .map_err(failed)?;
     if count >= i64::from(max) {
-        return Err(StoreError::QuotaExceeded);
+        return Err(StoreError::QuotaExceeded(Quota::Tokens));
     }
     // All rows: a statement that returns some is only then at its end.
     let ids: Vec<i64> = sqlx::query_scalar(CREATE)

@@ -21,8 +21,7 @@ impl UnitStore for SqliteUnitStore {
         now_ms: u64,
     ) -> Result<Kept, StoreError> {
         let WriteSet { kv, files, events, ack } = write_set;
-        let quota_bytes = quotas.kv_bytes;
-        let member = Member { app, write_set: kv, events, ack, quota_bytes, now_ms };
+        let member = Member { app, write_set: kv, events, ack, quotas, now_ms };
         if files.is_empty() {
             let kv_bytes = self.0.committer.commit(member).await?;
             return Ok(Kept { kv_bytes, file_bytes: None });

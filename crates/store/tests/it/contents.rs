@@ -74,7 +74,7 @@ async fn what_is_staged_can_be_read_and_leaves_nothing_if_it_is_not_kept() {
     drop(staged);
     let too_many = pieces(vec![Ok("abc"), Ok("def")]);
     let refused = contents.stage_pieces(APP, too_many, 5).await.err();
-    assert!(matches!(refused, Some(StoreError::QuotaExceeded)));
+    assert!(matches!(refused, Some(StoreError::QuotaExceeded(_))));
     let broken = pieces(vec![Ok("abc"), Err(std::io::ErrorKind::ConnectionReset.into())]);
     assert!(contents.stage_pieces(APP, broken, 5).await.is_err());
     // Removal happens on another thread; the directory's lock orders it before.

@@ -125,7 +125,7 @@ pub async fn commit_kv(
     kv_bytes: u64,
     now_ms: u64,
 ) -> Result<u64, StoreError> {
-    let quotas = Quotas { kv_bytes, file_bytes: 0 };
+    let quotas = quotas(kv_bytes, 0);
     Ok(stores.units.commit(app, write_set.into(), quotas, now_ms).await?.kv_bytes)
 }
 
@@ -165,4 +165,9 @@ pub fn assert_conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) {
 pub fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) {
     let error = result.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+}
+
+/// With an outbox that is never full.
+pub fn quotas(kv_bytes: u64, file_bytes: u64) -> Quotas {
+    Quotas { kv_bytes, file_bytes, outbox_rows: PLENTY, outbox_bytes: PLENTY }
 }

@@ -70,6 +70,7 @@ const PARAMETERS: &[(&str, &str)] = &[
         (name = "tokens", description = "Your own API tokens."),
         (name = "users", description = "The instance's users, and links for new ones."),
         (name = "audit", description = "Who changed what, when, from where."),
+        (name = "usage", description = "What was used, and how much of the limits."),
         (name = "api", description = "About the API itself."),
     ),
     components(schemas(problem::Sent)),

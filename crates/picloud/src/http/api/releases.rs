@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::conditions::{Given, IdempotencyKeyHeader, IfMatchHeader, IfNoneMatchHeader, etag};
-use super::{List, Page, Path, Query, change};
+use super::{List, Page, Path, Query, change, usage};
 use crate::http::auth::{By, MaybeApp, OfApp};
 use crate::http::body;
 use crate::http::problem::Problem;
@@ -32,7 +32,7 @@ type ReleaseList = List<ReleaseView, ReleaseNumber>;
 pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
     OpenApiRouter::new()
         .routes(routes!(list, upload))
-        .routes(routes!(show))
+        .routes(routes!(show, delete))
         .routes(routes!(show_active))
         .routes(routes!(diff::diff))
         .routes(routes!(activate))
@@ -108,7 +108,9 @@ pub(super) async fn deploy(
         };
         node.manager.deploy_if(&app, upload, &note, &conditions).await
     });
-    Ok(DeployedView::new(node, &slug, deployed.await?, StatusCode::CREATED))
+    let mut deployed = deployed.await?;
+    deployed.warnings.extend(usage::warnings(node, &slug).await);
+    Ok(DeployedView::new(node, &slug, deployed, StatusCode::CREATED))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -275,6 +277,29 @@ async fn detail(
     });
     let release = ReleaseView { release, active };
     Ok(([etag], Json(ReleaseDetail { release, paths: paths.collect() })).into_response())
+}
+
+/// Deletes an earlier release with the files that no other one has. The active
+/// one and the newest one stay.
+#[utoipa::path(
+    delete,
+    path = "/apps/{app}/releases/{number}",
+    operation_id = "delete_release",
+    tag = "releases",
+    responses((status = 204)),
+    security(("token" = ["deploy"])),
+)]
+async fn delete(
+    State(node): State<Arc<Node>>,
+    OfApp(app): OfApp,
+    Path((_app, number)): Path<(String, i64)>,
+) -> Result<StatusCode, Problem> {
+    let slug = app.slug.clone();
+    let deleted = change(&node, &slug, async move |node| {
+        node.manager.delete_release(&app, ReleaseNumber(number)).await
+    });
+    deleted.await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Makes a release the active one.

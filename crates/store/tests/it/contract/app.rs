@@ -8,7 +8,7 @@ use picloud_shared::{AppSlug, BlobHash, LimitOverrides, NewRelease};
 use picloud_store::Stores;
 
 use crate::support::{
-    NOW, app, assert_conflict, commit, execution, line, on_both, put, set, two_apps, value,
+    NOW, PLENTY, app, assert_conflict, commit, execution, line, on_both, put, set, two_apps, value,
 };
 
 on_both![
@@ -90,6 +90,7 @@ async fn a_deleted_app_takes_everything_with_it_and_nothing_else(stores: &Stores
         derived_from: None,
         deploy: None,
         schedules: vec![],
+        quota_bytes: PLENTY,
     };
     let hash = BlobHash::of(b"1");
     let mut numbers = Vec::new();

@@ -2,11 +2,11 @@
 
 use picloud_shared::files::{Bucket, Change, Info, MAX_PAGE, Path, Write};
 use picloud_shared::kv::{self, Range, Seen};
-use picloud_shared::unit::{Kept, Quotas, WriteSet};
+use picloud_shared::unit::{Kept, WriteSet};
 use picloud_shared::{AppId, BlobHash, StoreError};
 use picloud_store::Stores;
 
-use crate::support::{NOW, PLENTY, app, assert_conflict, on_both, set, two_apps, value};
+use crate::support::{NOW, PLENTY, app, assert_conflict, on_both, quotas, set, two_apps, value};
 
 on_both![
     a_file_comes_back_as_it_was_put,
@@ -45,7 +45,7 @@ fn bucket(name: &str) -> Bucket {
 
 async fn commit(stores: &Stores, app: AppId, files: Vec<Write>) -> Result<Kept, StoreError> {
     let write_set = WriteSet { files, ..WriteSet::default() };
-    let quotas = Quotas { kv_bytes: PLENTY, file_bytes: PLENTY };
+    let quotas = quotas(PLENTY, PLENTY);
     stores.units.commit(app, write_set, quotas, NOW).await
 }
 
@@ -107,7 +107,7 @@ async fn entries_and_files_land_together_or_not_at_all(stores: &Stores) {
         files: vec![put("p", file_seen, "x"), put("q", Seen::Unread, "x")],
         ..WriteSet::default()
     };
-    let quotas = Quotas { kv_bytes: PLENTY, file_bytes: PLENTY };
+    let quotas = quotas(PLENTY, PLENTY);
     for refused in [both(Seen::Version(9), Seen::Unread), both(Seen::Unread, Seen::Version(9))] {
         assert_conflict(stores.units.commit(app, refused, quotas, NOW).await);
         assert_eq!(value(stores, app, "c", "k").await, None);
@@ -128,14 +128,14 @@ async fn files_have_a_quota_of_their_own(stores: &Stores) {
     let put = async |path: &str, contents: &str, file_bytes| {
         let files = vec![put(path, Seen::Unread, contents)];
         let write_set = WriteSet { files, ..WriteSet::default() };
-        let quotas = Quotas { kv_bytes: 0, file_bytes };
+        let quotas = quotas(0, file_bytes);
         stores.units.commit(app, write_set, quotas, NOW).await
     };
     assert_eq!(put("p", "12345", 10).await.unwrap().file_bytes, Some(5));
     assert_eq!(put("q", "12345", 10).await.unwrap().file_bytes, Some(10));
     for (path, contents) in [("r", "1"), ("p", "123456")] {
         let refused = put(path, contents, 10).await;
-        assert!(matches!(refused, Err(StoreError::QuotaExceeded)), "{refused:?}");
+        assert!(matches!(refused, Err(StoreError::QuotaExceeded(_))), "{refused:?}");
     }
     assert_eq!(stores.files.usage(app).await.unwrap(), 10);
     // The quota binds only what grows.

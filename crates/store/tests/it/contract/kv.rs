@@ -255,7 +255,7 @@ async fn the_quota_binds_only_what_grows(stores: &Stores) {
     let full = || set("c", "a", Seen::Unread, "12345678");
     assert_eq!(with_quota(10, vec![full()]).await.unwrap(), 10);
     let refused = with_quota(10, vec![set("c", "b", Seen::Absent, "1")]).await;
-    assert!(matches!(refused, Err(StoreError::QuotaExceeded)), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::QuotaExceeded(_))), "{refused:?}");
     assert_eq!(value(stores, app, "c", "b").await, None);
     assert_eq!(stores.kv.usage(app, 0).await.unwrap(), 10);
 
@@ -279,7 +279,7 @@ async fn expired_entries_take_no_quota(stores: &Stores) {
     }
     let write = || clear(&[], vec![set("c", "new", Seen::Absent, "12345")]);
     let early = commit_kv(stores, alice, write(), 10, NOW).await;
-    assert!(matches!(early, Err(StoreError::QuotaExceeded)), "{early:?}");
+    assert!(matches!(early, Err(StoreError::QuotaExceeded(_))), "{early:?}");
     assert_eq!(commit_kv(stores, alice, write(), 10, NOW + 1).await.unwrap(), 9);
     assert_eq!(stores.kv.usage(alice, 0).await.unwrap(), 9);
     assert_eq!(stores.kv.usage(bob, 0).await.unwrap(), 9, "bob's row is still there");

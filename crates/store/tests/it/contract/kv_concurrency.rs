@@ -199,7 +199,7 @@ async fn the_quota_holds_against_many_writers(stores: &Stores) {
     }
     let answers = tasks.join_all().await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 5);
-    let refused = |a: &Result<_, _>| matches!(a, Ok(_) | Err(StoreError::QuotaExceeded));
+    let refused = |a: &Result<_, _>| matches!(a, Ok(_) | Err(StoreError::QuotaExceeded(_)));
     assert!(answers.iter().all(refused), "{answers:?}");
     assert_eq!(stores.kv.usage(app, 0).await.unwrap(), 20);
 }

@@ -8,11 +8,11 @@ use picloud_shared::outbox::{
 };
 use picloud_shared::trigger::EventType;
 use picloud_shared::unit::{Quotas, WriteSet};
-use picloud_shared::{AppId, ScriptError, StoreError};
+use picloud_shared::{AppId, Quota, ScriptError, StoreError};
 use picloud_store::Stores;
 use uuid::Uuid;
 
-use crate::support::{NOW, PLENTY, app, assert_conflict, on_both, set, two_apps, value};
+use crate::support::{NOW, PLENTY, app, assert_conflict, on_both, quotas, set, two_apps, value};
 
 on_both![
     an_event_is_written_with_its_change_or_not_at_all,
@@ -28,6 +28,9 @@ on_both![
     a_cause_has_a_thousand_events,
     what_is_done_is_pruned_and_nothing_else,
     a_deleted_app_takes_its_events_along,
+    a_full_outbox_takes_nothing_more_until_something_is_done,
+    a_handler_of_an_event_may_fill_it_a_tenth_more,
+    what_an_outbox_holds_is_counted_however_it_changes,
 ];
 
 const LEASE_MS: u64 = 60_000;
@@ -68,11 +71,10 @@ fn message(n: u8, queue: &str, key: Option<&str>) -> Emitted {
 }
 
 async fn commit(stores: &Stores, app: AppId, write_set: WriteSet) -> Result<(), StoreError> {
-    let quotas = Quotas { kv_bytes: PLENTY, file_bytes: 0 };
-    stores.units.commit(app, write_set, quotas, NOW).await.map(drop)
+    stores.units.commit(app, write_set, quotas(PLENTY, 0), NOW).await.map(drop)
 }
 
-async fn emit(stores: &Stores, app: AppId, events: impl IntoIterator<Item = Emitted>) {
+pub(super) async fn emit(stores: &Stores, app: AppId, events: impl IntoIterator<Item = Emitted>) {
     let events = events.into_iter().collect();
     commit(stores, app, WriteSet { events, ..WriteSet::default() }).await.unwrap();
 }
@@ -357,4 +359,94 @@ async fn a_deleted_app_takes_its_events_along(stores: &Stores) {
     assert!(stores.outbox.list(alice, None, 10).await.unwrap().is_empty());
     let lanes = stores.outbox.lanes().await.unwrap();
     assert_eq!(lanes.iter().map(|lane| lane.app).collect::<Vec<_>>(), [bob]);
+}
+
+/// Commits with room for so many deliveries, and says whether there was.
+async fn fits(stores: &Stores, app: AppId, rows: u64, write_set: WriteSet) -> bool {
+    let quotas = Quotas { outbox_rows: rows, ..quotas(PLENTY, 0) };
+    match stores.units.commit(app, write_set, quotas, NOW).await {
+        Ok(_) => true,
+        Err(StoreError::QuotaExceeded(Quota::Outbox)) => false,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+fn sends(n: u8) -> WriteSet {
+    WriteSet { events: vec![emitted(n)], ..writes(&format!("k{n}"), None) }
+}
+
+async fn held(stores: &Stores, app: AppId) -> (u64, u64) {
+    let (_, storage) = stores.usage.storage(&[app]).await.unwrap().pop().unwrap();
+    (storage.outbox_rows, storage.outbox_bytes)
+}
+
+async fn a_full_outbox_takes_nothing_more_until_something_is_done(stores: &Stores) {
+    let (alice, bob) = two_apps(stores).await;
+    assert!(fits(stores, alice, 2, sends(1)).await);
+    assert!(fits(stores, alice, 2, sends(2)).await);
+    assert!(!fits(stores, alice, 2, sends(3)).await);
+    assert_eq!(value(stores, alice, "c", "k3").await, None, "nothing of it is written");
+    assert!(fits(stores, alice, 2, writes("k", None)).await, "what sends nothing is not held up");
+    assert!(fits(stores, bob, 2, sends(3)).await);
+
+    // What is dead is not done.
+    let dead = claim(stores, alice).await.unwrap();
+    assert!(fail(stores, alice, dead.lease, Then::Bury, &[]).await);
+    assert!(!fits(stores, alice, 2, sends(3)).await);
+    let done = claim(stores, alice).await.unwrap();
+    assert!(fits(stores, alice, 2, writes("k", Some(done.lease))).await);
+    assert!(fits(stores, alice, 2, sends(3)).await);
+    assert_eq!(stores.outbox.find(alice, done.event.id).await.unwrap(), None, "it gave way");
+    assert!(stores.outbox.find(alice, dead.event.id).await.unwrap().is_some());
+
+    // Bytes are counted, too: each event here has as many.
+    let bytes = emitted(1).event.fields.len() as u64;
+    let fits = async |outbox_bytes, n| {
+        let quotas = Quotas { outbox_bytes, ..quotas(PLENTY, 0) };
+        stores.units.commit(alice, sends(n), quotas, NOW).await.is_ok()
+    };
+    assert!(!fits(3 * bytes - 1, 4).await);
+    assert!(fits(3 * bytes, 4).await);
+}
+
+async fn a_handler_of_an_event_may_fill_it_a_tenth_more(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    emit(stores, app, (0..10).map(emitted)).await;
+    let mut handled = Vec::new();
+    for n in 0..12 {
+        let lease = claim(stores, app).await.unwrap().lease;
+        let answer = WriteSet { events: vec![emitted(100 + n)], ..writes("k", Some(lease)) };
+        assert!(fits(stores, app, 10, answer).await, "{n}");
+        handled.push(lease.delivery);
+        assert!(held(stores, app).await.0 <= 11);
+    }
+    let lease = claim(stores, app).await.unwrap().lease;
+    let two = vec![emitted(200), emitted(201), emitted(202)];
+    assert!(!fits(stores, app, 10, WriteSet { events: two, ..writes("k", Some(lease)) }).await);
+    assert_eq!(status(stores, app, lease.delivery).await, Status::Running);
+}
+
+async fn what_an_outbox_holds_is_counted_however_it_changes(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let bytes = |emitted: &Emitted| emitted.event.fields.len() as u64;
+    assert_eq!(held(stores, app).await, (0, 0));
+    let keyed = message(1, "mail", Some("key"));
+    emit(stores, app, [keyed.clone(), emitted(2)]).await;
+    emit(stores, app, [message(3, "mail", Some("key"))]).await;
+    let both = bytes(&keyed) + bytes(&emitted(2));
+    assert_eq!(held(stores, app).await, (2, both), "the second with the key was not sent");
+
+    let lease = claim(stores, app).await.unwrap().lease;
+    assert!(fail(stores, app, lease, Then::Bury, &[emitted(4)]).await);
+    assert_eq!(held(stores, app).await, (3, both + bytes(&emitted(4))));
+    assert!(stores.outbox.discard(app, lease.delivery).await.unwrap());
+    assert!(!stores.outbox.discard(app, lease.delivery).await.unwrap());
+    assert_eq!(held(stores, app).await, (2, both + bytes(&emitted(4))));
+    // The event that has lost its delivery goes when it is old.
+    assert_eq!(stores.outbox.prune(NOW + 1_000, 10).await.unwrap(), 1);
+    assert_eq!(held(stores, app).await, (2, bytes(&keyed) + bytes(&emitted(4))));
+    let lease = claim(stores, app).await.unwrap().lease;
+    commit(stores, app, writes("k", Some(lease))).await.unwrap();
+    assert_eq!(stores.outbox.prune(NOW + 1_000, 10).await.unwrap(), 1);
+    assert_eq!(held(stores, app).await, (1, bytes(&keyed)));
 }

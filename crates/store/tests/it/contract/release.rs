@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use picloud_shared::idempotency::{Idempotency, KEPT_MS, MadeDeploy, NewDeploy};
-use picloud_shared::{BlobHash, NewRelease, Release, ReleaseFile, ReleaseNumber};
+use picloud_shared::{
+    AppId, BlobHash, NewRelease, Quota, Release, ReleaseFile, ReleaseNumber, StoreError,
+};
 use picloud_store::Stores;
 
-use crate::support::{NOW, app, assert_conflict, on_both, two_apps};
+use crate::support::{NOW, PLENTY, app, assert_conflict, on_both, two_apps};
 
 on_both![
     a_release_comes_back_as_it_was_made,
@@ -26,6 +28,9 @@ on_both![
     keys_of_two_callers_or_apps_never_meet,
     a_refused_deploy_leaves_its_key_free,
     two_apps_never_meet,
+    releases_have_a_quota_for_what_is_new_in_them,
+    a_deleted_release_takes_along_what_no_other_has,
+    a_release_is_not_made_active_while_it_is_deleted,
 ];
 
 fn new(files: &[(&str, &[u8])]) -> NewRelease {
@@ -37,7 +42,12 @@ fn new(files: &[(&str, &[u8])]) -> NewRelease {
         derived_from: None,
         deploy: None,
         schedules: vec![],
+        quota_bytes: PLENTY,
     }
+}
+
+pub(super) async fn deploy(stores: &Stores, app: AppId, files: &[(&str, &[u8])]) {
+    stores.releases.create(app, &new(files)).await.unwrap();
 }
 
 async fn active(stores: &Stores, slug: &str) -> Option<i64> {
@@ -323,4 +333,59 @@ async fn two_apps_never_meet(stores: &Stores) {
     let contents = stores.releases.contents(bob, first).await.unwrap();
     assert_eq!(contents["a"], "bob's");
     assert_eq!(stores.releases.blob(bob, hash).await.unwrap(), None, "not by the hash either");
+}
+
+async fn releases_have_a_quota_for_what_is_new_in_them(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let create = async |files: &[(&str, &[u8])], quota_bytes| {
+        stores.releases.create(app, &NewRelease { quota_bytes, ..new(files) }).await
+    };
+    create(&[("a", b"12345"), ("b", b"12345")], 5).await.unwrap();
+    let refused = create(&[("a", b"123456")], 10).await;
+    let is_full = matches!(refused, Err(StoreError::QuotaExceeded(Quota::Releases)));
+    assert!(is_full, "{refused:?}");
+    assert_eq!(active(stores, "alice").await, Some(1));
+    assert_eq!(stores.releases.blob(app, BlobHash::of(b"123456")).await.unwrap(), None);
+    // What is there already takes no more, however little there may be.
+    create(&[("c", b"12345")], 0).await.unwrap();
+    create(&[("a", b"123456")], 11).await.unwrap();
+}
+
+async fn a_deleted_release_takes_along_what_no_other_has(stores: &Stores) {
+    let (alice, bob) = two_apps(stores).await;
+    for files in [&[("a", &b"old"[..]), ("b", b"both")][..], &[("b", b"both")], &[("c", b"new")]] {
+        stores.releases.create(alice, &new(files)).await.unwrap();
+    }
+    stores.releases.create(bob, &new(&[("a", b"old")])).await.unwrap();
+    stores.releases.create(bob, &new(&[])).await.unwrap();
+    let delete = async |number| stores.releases.delete(alice, ReleaseNumber(number)).await.unwrap();
+    assert!(!delete(3).await, "it is the active one");
+    assert!(stores.releases.activate(alice, ReleaseNumber(2), &[], None).await.unwrap());
+    assert!(!delete(2).await, "now this is");
+    assert!(!delete(3).await, "its number would be given out again");
+    assert!(!delete(4).await, "there is none");
+    assert!(delete(1).await);
+    assert!(!delete(1).await);
+    assert_eq!(stores.releases.find(alice, ReleaseNumber(1)).await.unwrap(), None);
+    assert!(!stores.releases.activate(alice, ReleaseNumber(1), &[], None).await.unwrap());
+    let blob = async |app, contents| stores.releases.blob(app, BlobHash::of(contents)).await;
+    assert_eq!(blob(alice, b"old").await.unwrap(), None);
+    assert!(blob(alice, b"both").await.unwrap().is_some());
+    assert!(blob(bob, b"old").await.unwrap().is_some());
+}
+
+async fn a_release_is_not_made_active_while_it_is_deleted(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    for _ in 0..20 {
+        let old = stores.releases.create(app, &new(&[("a", b"1")])).await.unwrap().number;
+        stores.releases.create(app, &new(&[("a", b"2")])).await.unwrap();
+        let (activated, deleted) = tokio::join!(
+            stores.releases.activate(app, old, &[], None),
+            stores.releases.delete(app, old)
+        );
+        assert_ne!(activated.unwrap(), deleted.unwrap());
+        let active = active(stores, "alice").await.unwrap();
+        let active = stores.releases.contents(app, ReleaseNumber(active)).await.unwrap();
+        assert_eq!(active.len(), 1, "what is active is there");
+    }
 }

@@ -5,7 +5,7 @@ use picloud_shared::{AppId, NewRelease, ReleaseNumber};
 use picloud_store::Stores;
 
 use super::outbox::{claim_from, emitted};
-use crate::support::{NOW, app, on_both, two_apps};
+use crate::support::{NOW, PLENTY, app, on_both, two_apps};
 
 on_both![
     schedules_come_and_go_with_the_active_release,
@@ -28,6 +28,7 @@ async fn deploy(stores: &Stores, app: AppId, schedules: &[Planned]) -> ReleaseNu
         derived_from: None,
         deploy: None,
         schedules: schedules.to_vec(),
+        quota_bytes: PLENTY,
     };
     stores.releases.create(app, &release).await.unwrap().number
 }

@@ -53,7 +53,7 @@ async fn secrets_are_limited_in_number(stores: &Stores) {
         stores.secrets.set(alice, &name(&format!("K{n}")), b"x", NOW).await.unwrap();
     }
     let refused = stores.secrets.set(alice, &name("ONE_MORE"), b"x", NOW).await;
-    assert!(matches!(refused, Err(StoreError::QuotaExceeded)), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::QuotaExceeded(_))), "{refused:?}");
     stores.secrets.set(alice, &name("K0"), b"y", NOW).await.unwrap();
     stores.secrets.set(bob, &name("K0"), b"y", NOW).await.unwrap();
     stores.secrets.delete(alice, &name("K1")).await.unwrap();
