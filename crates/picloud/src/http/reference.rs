@@ -4,6 +4,7 @@
 #[expect(clippy::indexing_slicing, reason = "of JSON values, which answer null and never panic")]
 mod view;
 
+use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
@@ -65,9 +66,9 @@ fn render() -> Result<String, minijinja::Error> {
 fn prose(text: String) -> Value {
     let mut html = String::with_capacity(text.len());
     for (index, part) in text.split('`').enumerate() {
-        let part = HtmlEscape(part);
-        let code = index % 2 == 1;
-        html.push_str(&if code { format!("<code>{part}</code>") } else { part.to_string() });
+        let (begin, end) = if index % 2 == 1 { ("<code>", "</code>") } else { ("", "") };
+        // Writing to a String does not fail.
+        let _ = write!(html, "{begin}{}{end}", HtmlEscape(part));
     }
     Value::from_safe_string(html)
 }
