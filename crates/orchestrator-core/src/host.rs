@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use picloud_shared::{AppSlug, ReleaseNumber};
+use picloud_shared::{AppSlug, Domain, ReleaseNumber};
 
 /// Bytes that a host name may have.
 const MAX_HOST_BYTES: usize = 253;
@@ -23,6 +23,8 @@ pub enum Target {
         app: AppSlug,
         release: ReleaseNumber,
     },
+    /// The app whose own this domain is, if it is one's.
+    Domain(Domain),
     /// Nobody here: answer 421.
     Misdirected,
 }
@@ -113,6 +115,12 @@ impl Hosts {
         format!("{app}.{domain}")
     }
 
+    /// Names that are the operator's: neither they nor any name below them can
+    /// be a domain of an app's own.
+    pub fn reserved(&self) -> impl Iterator<Item = &str> {
+        self.control.iter().chain(&self.apps_domains).map(String::as_str)
+    }
+
     fn resolve(&self, host: &str) -> Target {
         if self.control.contains(host) {
             return Target::Control;
@@ -121,7 +129,13 @@ impl Hosts {
             .iter()
             .filter_map(|domain| host.strip_suffix(domain.as_str())?.strip_suffix('.'))
             .find_map(app_target)
+            .or_else(|| self.domain(host).map(Target::Domain))
             .unwrap_or(Target::Misdirected)
+    }
+
+    fn domain(&self, host: &str) -> Option<Domain> {
+        let domain: Domain = host.parse().ok()?;
+        (!self.reserved().any(|name| domain.is_within(name))).then_some(domain)
     }
 }
 
@@ -186,6 +200,10 @@ mod tests {
         Target::App(slug.parse().unwrap())
     }
 
+    fn domain(name: &str) -> Target {
+        Target::Domain(name.parse().unwrap())
+    }
+
     fn preview(slug: &str, release: i64) -> Target {
         Target::Preview { app: slug.parse().unwrap(), release: ReleaseNumber(release) }
     }
@@ -222,13 +240,21 @@ mod tests {
             ("r1--r2--guestbook.localhost", Misdirected),
             ("r99999999999999999999--guestbook.localhost", Misdirected),
             ("x1--guestbook.localhost", Misdirected),
-            // Hosts of others.
-            ("example.org", Misdirected),
+            // Domains that may be apps' own.
+            ("example.org", domain("example.org")),
+            ("Shop.Example.ORG.:443", domain("shop.example.org")),
+            ("guestbook.localhost.evil.org", domain("guestbook.localhost.evil.org")),
+            ("xn--bcher-kva.example", domain("xn--bcher-kva.example")),
+            ("r12--shop.example", domain("r12--shop.example")),
+            // Names below the operator's that are no app's.
             ("apps.example.org", Misdirected),
-            ("guestbook.example.org", Misdirected),
+            ("a.admin.example.org", Misdirected),
+            ("a.b.apps.example.org", Misdirected),
+            // Hosts of nobody.
+            ("guestbook", Misdirected),
+            ("xn--a.example", Misdirected),
             ("a.guestbook.localhost", Misdirected),
             ("guestbooklocalhost", Misdirected),
-            ("guestbook.localhost.evil.org", Misdirected),
             ("evil.org.guestbook.localhost", Misdirected),
             ("xn--bcher-kva.localhost", Misdirected),
             ("127.0.0.2", Misdirected),

@@ -38,6 +38,7 @@ mod access_row;
 mod bounds;
 mod contents;
 mod convert;
+mod domain_row;
 mod entry;
 mod file_row;
 mod hashed;
@@ -61,8 +62,8 @@ use picloud_shared::owner::OwnerStore;
 use picloud_shared::secrets::SecretStore;
 use picloud_shared::user::UserStore;
 use picloud_shared::{
-    AppStore, ExecutionStore, OutboxStore, ReleaseStore, ScheduleStore, StoreError, UnitStore,
-    UsageStore,
+    AppStore, DomainStore, ExecutionStore, OutboxStore, ReleaseStore, ScheduleStore, StoreError,
+    UnitStore, UsageStore,
 };
 use tokio::sync::Notify;
 
@@ -79,6 +80,7 @@ pub struct Stores {
     pub kv: Arc<dyn KvStore>,
     pub files: Arc<dyn FileStore>,
     pub secrets: Arc<dyn SecretStore>,
+    pub domains: Arc<dyn DomainStore>,
     /// Commits what invocations write.
     pub units: Arc<dyn UnitStore>,
     pub executions: Arc<dyn ExecutionStore>,
@@ -131,6 +133,7 @@ impl Stores {
             kv: Arc::new(sqlite::SqliteKvStore(database.clone())),
             files: Arc::new(sqlite::SqliteFileStore(database.clone())),
             secrets: Arc::new(sqlite::SqliteSecretStore(database.clone())),
+            domains: Arc::new(sqlite::SqliteDomainStore(database.clone())),
             units: Arc::new(sqlite::SqliteUnitStore(database.clone())),
             executions: Arc::new(sqlite::SqliteExecutionStore(database.clone())),
             outbox: Arc::new(sqlite::SqliteOutboxStore(database.clone())),
@@ -157,6 +160,7 @@ impl Stores {
             kv: Arc::new(postgres::PostgresKvStore(database.clone())),
             files: Arc::new(postgres::PostgresFileStore(database.clone())),
             secrets: Arc::new(postgres::PostgresSecretStore(database.clone())),
+            domains: Arc::new(postgres::PostgresDomainStore(database.clone())),
             units: Arc::new(postgres::PostgresUnitStore(database.clone())),
             executions: Arc::new(postgres::PostgresExecutionStore(database.clone())),
             outbox: Arc::new(postgres::PostgresOutboxStore(database.clone())),

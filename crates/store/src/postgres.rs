@@ -2,6 +2,7 @@
 
 mod app;
 mod audit;
+mod domain;
 mod execution;
 mod files;
 mod invite;
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 
 pub(crate) use app::PostgresAppStore;
 pub(crate) use audit::PostgresAuditStore;
+pub(crate) use domain::PostgresDomainStore;
 pub(crate) use execution::PostgresExecutionStore;
 pub(crate) use files::PostgresFileStore;
 pub(crate) use invite::PostgresInviteStore;

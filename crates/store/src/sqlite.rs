@@ -4,6 +4,7 @@ mod app;
 mod audit;
 mod commit;
 mod entry_reader;
+mod domain;
 mod execution;
 mod files;
 mod invite;
@@ -33,6 +34,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 pub(crate) use app::SqliteAppStore;
 pub(crate) use audit::SqliteAuditStore;
+pub(crate) use domain::SqliteDomainStore;
 pub(crate) use execution::SqliteExecutionStore;
 pub(crate) use files::SqliteFileStore;
 pub(crate) use invite::SqliteInviteStore;

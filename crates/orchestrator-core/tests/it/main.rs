@@ -2,4 +2,5 @@
 
 mod demands;
 mod directory;
+mod domains;
 mod stores;

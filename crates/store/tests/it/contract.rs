@@ -3,6 +3,7 @@
 
 mod access;
 mod app;
+mod domain;
 mod execution;
 mod files;
 mod kv;
