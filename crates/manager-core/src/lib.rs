@@ -8,6 +8,7 @@ mod access;
 mod accounts;
 pub mod archive;
 pub mod diff;
+pub mod domains;
 mod error;
 mod manager;
 pub mod path;
@@ -19,6 +20,7 @@ pub use accounts::{
     TokenWish,
 };
 pub use diff::{Diff, Snapshot};
+pub use domains::DomainKeeper;
 pub use error::{Error, Issue};
 pub use manager::{
     Conditions, Deployed, Expected, Manager, ManagerPorts, ReleaseCaps, RouteSummary, Upload,

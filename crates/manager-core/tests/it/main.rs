@@ -5,4 +5,5 @@ mod apps;
 mod compare;
 mod conditions;
 mod deploy;
+mod domains;
 mod fakes;
