@@ -46,7 +46,13 @@ impl DomainDirectory {
         clock: Arc<dyn Clock>,
         max_age_ms: Option<u64>,
     ) -> Self {
-        Self { store, clock, max_age_ms, state: Mutex::default(), reading: tokio::sync::Mutex::default() }
+        Self {
+            store,
+            clock,
+            max_age_ms,
+            state: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The app that has proved to own the domain.

@@ -10,6 +10,7 @@ mod credentials;
 mod dead_letters;
 mod deploy;
 mod dev;
+mod domains;
 mod events;
 mod executions;
 mod folder;
@@ -111,6 +112,7 @@ enum Command {
     Logs(logs::LogsArgs),
     Kv(kv::KvArgs),
     Secrets(secrets::SecretsArgs),
+    Domains(domains::DomainsArgs),
     Events(events::EventsArgs),
     Publish(events::PublishArgs),
     Queues(queues::QueuesArgs),
@@ -170,6 +172,7 @@ async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
         Command::Logs(args) => logs::run(args, &global).await,
         Command::Kv(args) => kv::run(args, &global).await,
         Command::Secrets(args) => secrets::run(args, &global).await,
+        Command::Domains(args) => domains::run(args, &global).await,
         Command::Events(args) => events::run(args, &global).await,
         Command::Publish(args) => events::publish(args, &global).await,
         Command::Queues(args) => queues::run(args, &global).await,

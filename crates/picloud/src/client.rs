@@ -4,6 +4,7 @@ mod account;
 mod answer;
 mod deploy;
 mod diff;
+mod domain;
 mod error;
 mod outbox;
 mod usage;
@@ -27,6 +28,7 @@ pub use answer::{
     ReleaseDetail, ReleaseFile, Route, Secret,
 };
 pub use diff::{ConfigDiff, Diff, FileDiff, LimitDiff, ManifestDiff, SetDiff};
+pub use domain::{DomainInfo, DomainRecord};
 pub use error::{Error, Issue, Problem};
 pub use outbox::{DeadLetter, Delivery, Event, EventDetail, Queue, Replayed, ScheduleInfo, Sent};
 pub use usage::{DayUsage, Usage};

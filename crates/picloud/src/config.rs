@@ -5,6 +5,8 @@
 //! variable and its key in the file; then [`Settings::or`] and
 //! [`ServerConfig::new`] do not compile until they know it.
 
+mod public_url;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use ipnet::IpNet;
 use picloud_shared::HostPattern;
 use picloud_shared::vault::KEY_BYTES;
 use serde::Deserialize;
+
+pub use public_url::PublicUrl;
 
 /// The configuration file that is read when none is named, if it exists.
 pub const DEFAULT_FILE: &str = "picloud-server.toml";
@@ -36,6 +40,10 @@ pub struct ServerConfig {
     pub control_hosts: Vec<String>,
     /// Domains whose subdomains are apps, beside `localhost`.
     pub apps_domains: Vec<String>,
+    /// Where clients reach the control plane; `None` for where it listens.
+    pub public_url: Option<PublicUrl>,
+    /// Servers of the domain name system; empty for the system's.
+    pub dns_servers: Vec<SocketAddr>,
     /// Invocations at one time, of all apps together; at least 1.
     pub max_concurrent_executions: usize,
     /// `None` has one made and written to `admin-token` in the data directory.
@@ -66,6 +74,8 @@ impl ServerConfig {
             database_url,
             control_host,
             apps_domain,
+            public_url,
+            dns_server,
             max_concurrent_executions,
             admin_token,
             master_key,
@@ -81,6 +91,8 @@ impl ServerConfig {
             database_url,
             control_hosts: control_host,
             apps_domains: apps_domain,
+            public_url,
+            dns_servers: dns_server,
             max_concurrent_executions: max_concurrent_executions.map_or(64, NonZeroUsize::get),
             admin_token: admin_token.map(|token| token.0),
             master_key: master_key.map(|key| key.0),
@@ -136,6 +148,14 @@ pub struct Settings {
     #[arg(long, env = "PICLOUD_APPS_DOMAIN", value_delimiter = ',', value_name = "DOMAIN")]
     pub apps_domain: Vec<String>,
 
+    /// Where clients reach the control plane if a proxy is in front, such as https://picloud.example.org; apps' URLs get its scheme and port [default: http and the port that is listened on]
+    #[arg(long, env = "PICLOUD_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<PublicUrl>,
+
+    /// A DNS server to ask who owns a domain; may be repeated [default: the system's]
+    #[arg(long, env = "PICLOUD_DNS_SERVER", value_delimiter = ',', value_name = "ADDRESS:PORT")]
+    pub dns_server: Vec<SocketAddr>,
+
     /// Executions at one time, of all apps together [default: 64]
     #[arg(long, env = "PICLOUD_MAX_CONCURRENT_EXECUTIONS", value_name = "N")]
     pub max_concurrent_executions: Option<NonZeroUsize>,
@@ -190,6 +210,8 @@ impl Settings {
             database_url: self.database_url.or(other.database_url),
             control_host: list(self.control_host, other.control_host),
             apps_domain: list(self.apps_domain, other.apps_domain),
+            public_url: self.public_url.or(other.public_url),
+            dns_server: list(self.dns_server, other.dns_server),
             max_concurrent_executions: self
                 .max_concurrent_executions
                 .or(other.max_concurrent_executions),
@@ -297,6 +319,8 @@ data_dir = "/srv/picloud"
 database_url = "postgres://db/picloud"
 control_host = ["admin.example.org"]
 apps_domain = ["apps.example.org"]
+public_url = "https://picloud.example.org"
+dns_server = ["192.0.2.53:53"]
 max_concurrent_executions = 8
 admin_token = "0123456789abcdef"
 master_key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
@@ -325,6 +349,8 @@ code_cache_dir = "/var/cache/picloud"
         assert_eq!(config.database_url.as_deref(), Some("postgres://db/picloud"));
         assert_eq!(config.control_hosts, ["admin.example.org"]);
         assert_eq!(config.apps_domains, ["apps.example.org"]);
+        assert_eq!(config.public_url.unwrap().host(), "picloud.example.org");
+        assert_eq!(config.dns_servers, ["192.0.2.53:53".parse().unwrap()]);
         assert_eq!(config.max_concurrent_executions, 8);
         assert_eq!(config.admin_token.as_deref(), Some("0123456789abcdef"));
         let proxies: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
@@ -374,6 +400,8 @@ code_cache_dir = "/var/cache/picloud"
             ("trusted_proxy = [\"10.0.0.0/33\"]", "f:1: a network is"),
             ("master_key = \"abc\"", "f:1: a master key has 64"),
             ("egress_allow = [\"https://a.b\"]", "f:1: a host is written"),
+            ("public_url = \"picloud.example\"", "f:1: a public URL has"),
+            ("dns_server = [\"localhost\"]", "f:1: invalid socket address"),
             ("log_format = \"xml\"", "f:1: unknown variant `xml`"),
             ("listen =", "f:1: "),
         ];

@@ -6,6 +6,7 @@ mod body;
 mod error_pages;
 mod health;
 mod ingress;
+mod internal;
 mod problem;
 mod reference;
 mod static_files;
@@ -38,6 +39,7 @@ pub struct Front {
 impl Front {
     pub fn new(node: Arc<Node>) -> Self {
         let control = health::router()
+            .merge(internal::router())
             .merge(api::router(Arc::clone(&node)))
             .merge(reference::router())
             .fallback(async || Problem::not_found("there is nothing here"))
@@ -85,10 +87,16 @@ impl Front {
                     Err(impossible) => match impossible {},
                 }
             }
-            Target::Misdirected => {
-                let detail = "this server does not answer for this host";
-                Problem::new(421, "misdirected", detail).into()
-            }
+            Target::Domain(domain) => match self.node.domain_directory.app(&domain).await {
+                Ok(Some(app)) => ingress::answer(&self.node, &app, None, peer, request).await,
+                Ok(None) => misdirected().into(),
+                Err(error) => Problem::from(error).into(),
+            },
+            Target::Misdirected => misdirected().into(),
         }
     }
+}
+
+fn misdirected() -> Problem {
+    Problem::new(421, "misdirected", "this server does not answer for this host")
 }

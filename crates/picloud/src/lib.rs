@@ -5,6 +5,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 mod data_dir;
+mod dns;
 mod http;
 mod node;
 pub mod server;

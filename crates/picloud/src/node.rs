@@ -6,14 +6,15 @@ use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use picloud_executor_core::{Executor, Owners, Recorder, UsageKeeper};
 use picloud_host::Host;
-use picloud_manager_core::{Accounts, Manager, SecretKeeper};
-use picloud_orchestrator_core::{AppDirectory, Hosts, Rates};
+use picloud_manager_core::{Accounts, DomainKeeper, Manager, SecretKeeper};
+use picloud_orchestrator_core::{AppDirectory, DomainDirectory, Hosts, Rates};
 use picloud_shared::files::Contents;
 use picloud_shared::{AppSlug, Clock, Vault};
 use picloud_store::Stores;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::blobs::Blobs;
+use crate::config::PublicUrl;
 use crate::http::KnownPasswords;
 use crate::server::Settler;
 
@@ -24,9 +25,12 @@ pub const BODIES_KIB: u32 = 256 << 10;
 pub struct Node {
     pub hosts: Hosts,
     pub directory: AppDirectory,
+    /// Domains of apps' own, as requests find them.
+    pub domain_directory: DomainDirectory,
     pub manager: Arc<Manager>,
     pub secrets: SecretKeeper,
     pub accounts: Accounts,
+    pub domains: DomainKeeper,
     pub executor: Executor,
     /// How often apps' clients may come.
     pub rates: Rates,
@@ -49,7 +53,9 @@ pub struct Node {
     /// SHA-256 of the admin's token; `None` asks for none (`picloud dev`).
     pub admin_token: Option<[u8; 32]>,
     pub trusted_proxies: Vec<IpNet>,
-    /// Port that URLs name.
+    /// Where clients reach the control plane; `None` for where it listens.
+    pub public_url: Option<PublicUrl>,
+    /// Port that URLs name without a public one.
     pub port: u16,
     /// Whether answers may show what went wrong in a script.
     pub dev: bool,
@@ -68,12 +74,20 @@ pub struct Node {
 impl Node {
     /// The app's address, for people.
     pub fn app_url(&self, app: &AppSlug) -> String {
-        format!("http://{}:{}/", self.hosts.of_app(app), self.port)
+        self.url_of(&self.hosts.of_app(app))
+    }
+
+    /// The address of one of our hosts, for people.
+    pub fn url_of(&self, host: &str) -> String {
+        match &self.public_url {
+            Some(public) => public.at(host),
+            None => format!("http://{host}:{}/", self.port),
+        }
     }
 
     /// The control plane's address, for people.
     pub fn base_url(&self) -> String {
-        format!("http://{}:{}", self.hosts.control(), self.port)
+        self.url_of(self.hosts.control()).trim_end_matches('/').to_owned()
     }
 
     /// The address at which a link's secret is used, for people. What comes

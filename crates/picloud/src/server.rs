@@ -19,9 +19,9 @@ use picloud_egress::{Egress, Policy};
 use picloud_executor_core::{Backends, Executor, Owners, Record, Recorder, UsageKeeper};
 use picloud_host::Host;
 use picloud_manager_core::{
-    AccountStores, Accounts, Manager, ManagerPorts, ReleaseCaps, SecretKeeper,
+    AccountStores, Accounts, DomainKeeper, Manager, ManagerPorts, ReleaseCaps, SecretKeeper,
 };
-use picloud_orchestrator_core::{AppDirectory, Hosts, Rates};
+use picloud_orchestrator_core::{AppDirectory, DomainDirectory, Hosts, Rates};
 use picloud_shared::files::Contents;
 use picloud_shared::http::HttpClient;
 use picloud_shared::vault::KEY_BYTES;
@@ -33,8 +33,9 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::blobs::Blobs;
-use crate::config::{LogFormat, ServerConfig};
+use crate::config::{LogFormat, PublicUrl, ServerConfig};
 use crate::data_dir::{ADMIN_TOKEN_FILE, DataDir, MASTER_KEY_FILE};
+use crate::dns::Dns;
 use crate::http::{Front, KnownPasswords};
 use crate::node::{BODIES_KIB, Node};
 
@@ -42,6 +43,9 @@ use crate::node::{BODIES_KIB, Node};
 const DIRECTORY_BYTES: u64 = 64 << 20;
 /// File descriptors to ask for: each script's image and each connection has one.
 const WANTED_FILES: u64 = 65_536;
+
+/// Another node's changes of domains are seen after this long at the latest.
+const DOMAINS_MAX_AGE_MS: u64 = 5_000;
 
 /// How long connections are still taken once readiness fails, so that whoever
 /// spreads the requests hears of it before one is refused.
@@ -107,7 +111,7 @@ impl Server {
     pub async fn start_in(config: ServerConfig, world: World) -> anyhow::Result<Self> {
         raise_file_limit();
         let metrics = metrics_handle()?;
-        let hosts = Hosts::new(&config.control_hosts, &config.apps_domains)?;
+        let hosts = hosts(&config)?;
         let data_dir = DataDir::open(&config.data_dir)?;
         let listener = listen(config.listen).await?;
         let addr = listener.local_addr()?;
@@ -150,6 +154,7 @@ impl Server {
         );
         let secrets =
             SecretKeeper::new(Arc::clone(&stores.secrets), Arc::clone(&vault), Arc::clone(&clock));
+        let (domains, domain_directory) = domains(&config, &hosts, &stores, &clock);
         let ports = ManagerPorts {
             apps: Arc::clone(&stores.apps),
             releases: Arc::clone(&stores.releases),
@@ -169,9 +174,11 @@ impl Server {
         let node = Arc::new(Node {
             hosts,
             directory,
+            domain_directory,
             manager: Arc::new(manager),
             secrets,
             accounts: accounts(&stores, &clock),
+            domains,
             executor,
             rates: Rates::default(),
             passwords: KnownPasswords::default(),
@@ -188,6 +195,7 @@ impl Server {
             metrics,
             admin_token,
             trusted_proxies: config.trusted_proxies,
+            public_url: config.public_url,
             port: addr.port(),
             dev: config.dev,
             deliver,
@@ -307,6 +315,35 @@ async fn sandbox(config: &ServerConfig, data_dir: &Path) -> anyhow::Result<Host>
     tokio::task::spawn_blocking(move || Host::builder().slots(slots).cache_dir(cache_dir).build())
         .await?
         .map_err(|error| anyhow!(error).context("the sandbox cannot be set up"))
+}
+
+/// The hosts that the configuration names.
+fn hosts(config: &ServerConfig) -> anyhow::Result<Hosts> {
+    // The first is the one that links to the control plane have.
+    let public = config.public_url.iter().map(PublicUrl::host);
+    let control: Vec<&str> =
+        public.chain(config.control_hosts.iter().map(String::as_str)).collect();
+    let apps: Vec<&str> = config.apps_domains.iter().map(String::as_str).collect();
+    Ok(Hosts::new(&control, &apps)?)
+}
+
+/// Who decides which domain is whose, and who finds it for a request.
+fn domains(
+    config: &ServerConfig,
+    hosts: &Hosts,
+    stores: &Stores,
+    clock: &Arc<dyn Clock>,
+) -> (DomainKeeper, DomainDirectory) {
+    let keeper = DomainKeeper::new(
+        Arc::clone(&stores.domains),
+        Arc::new(Dns::new(config.dns_servers.clone())),
+        Arc::clone(clock),
+        hosts.reserved().map(str::to_owned).collect(),
+    );
+    let max_age_ms = stores.is_shared().then_some(DOMAINS_MAX_AGE_MS);
+    let directory =
+        DomainDirectory::new(Arc::clone(&stores.domains), Arc::clone(clock), max_age_ms);
+    (keeper, directory)
 }
 
 /// The way to other servers, but for this one.

@@ -3,8 +3,8 @@
 mod app;
 mod audit;
 mod commit;
-mod entry_reader;
 mod domain;
+mod entry_reader;
 mod execution;
 mod files;
 mod invite;

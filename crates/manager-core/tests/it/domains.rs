@@ -191,8 +191,7 @@ async fn another_apps_token_proves_nothing_and_the_first_to_prove_has_it() {
     assert_eq!(error.code(), "domain_unproved");
     assert!(!error.to_string().contains("another"), "nothing is told of others' claims");
     world.verify(&world.alice, "shop.example").await.unwrap();
-    let (both, domain) =
-        ([&alices, &bobs].map(|claim| claim.token.record_value()), &alices.domain);
+    let (both, domain) = ([&alices, &bobs].map(|claim| claim.token.record_value()), &alices.domain);
     world.publish("_picloud.shop.example", &both.each_ref().map(String::as_str));
     assert_eq!(world.verify(&world.bob, "shop.example").await.unwrap_err().code(), "domain_taken");
     assert_eq!(world.keeper.approve(&world.bob, domain).await.unwrap_err().code(), "domain_taken");
@@ -218,7 +217,10 @@ async fn the_servers_own_names_are_nobodys() {
     for domain in ["example.org", "apps.example.org", "notapps.example"] {
         world.claim(&world.alice, domain).await.unwrap();
     }
-    assert_eq!(world.claim(&world.alice, "d.example").await.unwrap_err().code(), "too_many_domains");
+    assert_eq!(
+        world.claim(&world.alice, "d.example").await.unwrap_err().code(),
+        "too_many_domains"
+    );
 }
 
 #[tokio::test]

@@ -76,8 +76,7 @@ impl World {
     }
 
     fn set(&self, domains: &[(&str, &str)]) {
-        let domain =
-            |(domain, app): &(&str, &str)| (domain.parse().unwrap(), app.parse().unwrap());
+        let domain = |(domain, app): &(&str, &str)| (domain.parse().unwrap(), app.parse().unwrap());
         *self.store.verified.lock().unwrap() = domains.iter().map(domain).collect();
     }
 

@@ -6,6 +6,7 @@ mod change;
 mod conditions;
 mod dead_letters;
 mod document;
+mod domains;
 mod events;
 mod executions;
 mod invites;
@@ -74,6 +75,7 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .merge(logs::router())
         .merge(kv::router())
         .merge(secrets::router())
+        .merge(domains::router())
         .merge(events::router())
         .merge(queues::router())
         .merge(dead_letters::router())

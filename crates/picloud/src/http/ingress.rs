@@ -25,7 +25,7 @@ use super::{body, static_files};
 use crate::node::Node;
 
 pub use access::KnownPasswords;
-pub(super) use request::Client;
+pub(super) use request::{Client, is_within};
 
 /// Codes of a script's error that clients may know.
 const CODES_OF_SCRIPTS: &[&str] = &["invalid_body", "invalid_header", "quota_exceeded"];

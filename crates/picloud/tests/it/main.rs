@@ -15,6 +15,8 @@ mod control;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]
+mod domains;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod edge;
@@ -52,3 +54,5 @@ mod testing;
 mod upstream;
 #[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod zone;

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 /// How long anything may take before a test fails. The first server of a build
 /// compiles the guest.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running `picloud serve` or `picloud dev`.
 pub struct Picloud {

@@ -152,7 +152,10 @@ async fn create(
 async fn delete(State(node): State<Arc<Node>>, OfApp(app): OfApp) -> Result<StatusCode, Problem> {
     let slug = app.slug.clone();
     let deleted = change(&node, &slug, async move |node| {
-        node.manager.delete_app(&app).await?;
+        let deleted = node.manager.delete_app(&app).await;
+        // Its domains are nobody's now, nor another app's of the same name.
+        node.domain_directory.invalidate();
+        deleted?;
         node.executor.forget(app.id);
         node.rates.forget(app.id);
         if let Err(error) = node.contents.remove_app(app.id).await {

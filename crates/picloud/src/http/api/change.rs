@@ -27,7 +27,7 @@ where
 
 /// Runs `change`, then `after`, in a task of its own: a client that hangs up
 /// drops its request, and what it had begun would be committed without `after`.
-async fn to_the_end<T: Send + 'static>(
+pub(super) async fn to_the_end<T: Send + 'static>(
     change: impl Future<Output = T> + Send + 'static,
     after: impl FnOnce() + Send + 'static,
 ) -> Result<T, Problem> {

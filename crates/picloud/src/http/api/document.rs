@@ -34,6 +34,7 @@ const PROBLEM: &str = "Problem";
 const PARAMETERS: &[(&str, &str)] = &[
     ("app", "The app's name."),
     ("collection", "The collection's name."),
+    ("domain", "The domain."),
     ("id", "Its id."),
     ("key", "The entry's key. It may have slashes."),
     ("name", "Its name."),
@@ -60,6 +61,7 @@ const PARAMETERS: &[(&str, &str)] = &[
         (name = "executions", description = "What ran, how it ended, and what it logged."),
         (name = "kv", description = "An app's entries."),
         (name = "secrets", description = "An app's secrets: written and listed, never read."),
+        (name = "domains", description = "An app's own domains: claimed, proved, given up."),
         (name = "events", description = "What happened, and publishing."),
         (name = "queues", description = "How full queues are, and sending."),
         (name = "dead-letters", description = "Deliveries that have failed for good."),

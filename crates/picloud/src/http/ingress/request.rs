@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
+use ipnet::IpNet;
 
 use crate::node::Node;
 
@@ -15,9 +16,9 @@ pub(in crate::http) struct Client {
 
 impl Client {
     pub(in crate::http) fn of(node: &Node, peer: SocketAddr, headers: &HeaderMap) -> Self {
-        let trusted = |ip: &IpAddr| node.trusted_proxies.iter().any(|net| net.contains(ip));
         let peer = peer.ip().to_canonical();
-        if !trusted(&peer) {
+        let is_proxy = |ip: IpAddr| is_within(&node.trusted_proxies, ip);
+        if !is_proxy(peer) {
             return Self { ip: peer, scheme: "http" };
         }
         let is_https = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
@@ -29,9 +30,15 @@ impl Client {
             .flat_map(|value| value.split(','))
             .map_while(|hop| hop.trim().parse().ok())
             .collect();
-        let client = hops.iter().rev().find(|hop| !trusted(hop)).copied();
+        let client = hops.iter().rev().find(|hop| !is_proxy(**hop)).copied();
         Self { ip: client.unwrap_or(peer), scheme: if is_https { "https" } else { "http" } }
     }
+}
+
+/// Whether one of the networks has the address.
+pub(in crate::http) fn is_within(networks: &[IpNet], ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    networks.iter().any(|network| network.contains(&ip))
 }
 
 /// The request as a script sees it.
