@@ -51,6 +51,8 @@ mod support;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod usage;
