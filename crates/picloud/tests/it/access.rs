@@ -32,6 +32,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "diff_release",
             "list_collections",
             "list_dead_letters",
+            "list_domains",
             "list_entries",
             "list_events",
             "list_executions",
@@ -73,10 +74,22 @@ const NEEDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("deploy, create", &["create_release", "put_app", "put_script"]),
-    ("admin", &["delete_app", "list_audit_of_app", "remove_member", "set_member"]),
+    (
+        "admin",
+        &[
+            "claim_domain",
+            "delete_app",
+            "list_audit_of_app",
+            "remove_domain",
+            "remove_member",
+            "set_member",
+            "verify_domain",
+        ],
+    ),
     (
         "instance",
         &[
+            "approve_domain",
             "change_user",
             "create_invite",
             "delete_user",
@@ -234,6 +247,7 @@ fn filled_in(path: &str) -> String {
         .replace("{number}", "999")
         .replace("{id}", "999")
         .replace("{user}", "nobody")
+        .replace("{domain}", "nobody.example")
         .split('/')
         .map(|segment| if segment.starts_with('{') { "none" } else { segment })
         .collect::<Vec<_>>()

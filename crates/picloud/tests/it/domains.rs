@@ -223,6 +223,11 @@ async fn urls_are_those_of_the_proxy_in_front() {
     assert_eq!(server.claim("shop", "shop.example").await["url"], "https://shop.example/");
     let health = server.request("picloud.example", "GET", "/healthz", "").await;
     assert_eq!(health.status, 200, "its host is the control plane's");
+    let end = Instant::now() + PATIENCE;
+    while !server.stderr().contains("picloud join 'https://picloud.example/join#") {
+        assert!(Instant::now() < end, "{}", server.stderr());
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
