@@ -95,7 +95,7 @@ impl DomainKeeper {
         let token = Token::new(rand::random());
         match self.store.claim(app.id, domain, &token, self.clock.now_ms()).await {
             Ok(claim) => Ok(claim),
-            Err(StoreError::QuotaExceeded) => Err(Error::TooMany),
+            Err(StoreError::QuotaExceeded(_)) => Err(Error::TooMany),
             // The app was deleted meanwhile.
             Err(StoreError::Conflict) => Err(Error::AppNotFound(app.slug.clone())),
             Err(error) => Err(error.into()),

@@ -152,6 +152,7 @@ pub enum Quota {
     Files,
     Releases,
     Outbox,
+    Domains,
     Secrets,
     Tokens,
     Apps,
@@ -171,6 +172,7 @@ impl fmt::Display for Quota {
                 "the app's outbox, or its owner's share, is full; handle what waits, or replay or \
                  drop dead letters"
             }
+            Self::Domains => "the app has as many domains as it may have; remove one first",
             Self::Secrets => "the app has as many secrets as it may",
             Self::Apps => "the user owns as many apps as one may; delete one first",
             Self::Tokens => "the user has as many tokens as one may",

@@ -58,7 +58,7 @@ impl DomainStore for Claims {
         };
         let mut claims = self.0.lock().unwrap();
         if claims.iter().filter(|(of, _)| *of == app).count() >= 3 {
-            return Err(StoreError::QuotaExceeded);
+            return Err(StoreError::QuotaExceeded(Quota::Domains));
         }
         claims.push((app, claim.clone()));
         Ok(claim)

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use picloud_shared::domain::{Claim, MAX_DOMAINS, Token};
-use picloud_shared::{AppId, AppSlug, Domain, DomainStore, StoreError};
+use picloud_shared::{AppId, AppSlug, Domain, DomainStore, Quota, StoreError};
 
 use super::PostgresDatabase;
 use crate::convert::{failed, signed};
@@ -49,7 +49,7 @@ impl DomainStore for PostgresDomainStore {
             Some((Some(domain), Some(token), Some(created), verified)) => {
                 claim((domain, token, created, verified))
             }
-            Some(_) => Err(StoreError::QuotaExceeded),
+            Some(_) => Err(StoreError::QuotaExceeded(Quota::Domains)),
         }
     }
 

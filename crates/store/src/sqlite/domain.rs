@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use picloud_shared::domain::{Claim, MAX_DOMAINS, Token};
-use picloud_shared::{AppId, AppSlug, Domain, DomainStore, StoreError};
+use picloud_shared::{AppId, AppSlug, Domain, DomainStore, Quota, StoreError};
 use sqlx::SqliteConnection;
 
 use super::SqliteDatabase;
@@ -120,7 +120,7 @@ async fn insert(
             .await
             .map_err(failed)?;
     if unsigned::<usize>("a count", others)? >= MAX_DOMAINS {
-        return Err(StoreError::QuotaExceeded);
+        return Err(StoreError::QuotaExceeded(Quota::Domains));
     }
     let row = sqlx::query_as(
         "INSERT INTO domains (app_id, domain, token, created_at_ms) VALUES (?1, ?2, ?3, ?4)

@@ -127,7 +127,7 @@ async fn claims_are_limited_in_number(stores: &Stores) {
     }
     let one_more = domain("one-more.example");
     let refused = stores.domains.claim(alice, &one_more, &token(1), NOW).await;
-    assert!(matches!(refused, Err(StoreError::QuotaExceeded)), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::QuotaExceeded(Quota::Domains))), "{refused:?}");
     claim(stores, alice, "d0.example", 1).await;
     claim(stores, bob, "d0.example", 1).await;
     stores.domains.remove(alice, &domain("d1.example")).await.unwrap();
