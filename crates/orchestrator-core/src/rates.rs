@@ -114,8 +114,8 @@ impl Rates {
         lock(&self.app(app)).with(bucket, |full| ATTEMPTS.take(full, now_ms))
     }
 
-    /// Takes an [`Rates::attempt`] back that was right.
-    pub fn was_right(&self, app: AppId, client: IpAddr) {
+    /// Takes an [`Rates::attempt`] back that was not wrong.
+    pub fn give_back(&self, app: AppId, client: IpAddr) {
         let bucket = Bucket::Attempts(network(client));
         lock(&self.app(app)).with(bucket, |full| *full = full.saturating_sub(ATTEMPTS.interval()));
     }
@@ -270,7 +270,7 @@ mod tests {
         let rates = Rates::default();
         for _ in 0..1_000 {
             rates.attempt(app(), ip("::1"), NOW).unwrap();
-            rates.was_right(app(), ip("::1"));
+            rates.give_back(app(), ip("::1"));
         }
         for _ in 0..10 {
             assert_eq!(rates.may_attempt(app(), ip("::1"), NOW), Ok(()));

@@ -106,6 +106,17 @@ where
     }
 }
 
+/// Reads past a body that nobody wants, as far as is reasonable.
+pub(super) async fn skip<B>(body: B)
+where
+    B: hyper::body::Body<Data = Bytes>,
+{
+    if !body.is_end_stream() {
+        // Either end of this is as good as the other.
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(pin!(body))).await;
+    }
+}
+
 enum Failure {
     TooLarge,
     Broken,

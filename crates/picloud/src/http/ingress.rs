@@ -11,12 +11,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body as _, Incoming};
 use picloud_executor_core::executor::status_of;
 use picloud_executor_core::{Executed, Refused, Task};
 use picloud_manager_core::Issue;
-use picloud_orchestrator_core::{Match, RunnableApp};
+use picloud_orchestrator_core::{Demands, Match, RunnableApp};
 use picloud_shared::usage::Counters;
 use picloud_shared::{AppSlug, Event, Handler, Outcome, ReleaseNumber};
 
@@ -63,39 +64,70 @@ async fn serve(
     client: &Client,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Problem> {
+    let (parts, incoming) = request.into_parts();
+    let (handler, params, demands) = match route(node, app, client, &parts).await {
+        Ok(Routed::Script(handler, params, demands)) => (handler, params, demands),
+        Ok(Routed::Answered(response)) => return Ok(response),
+        Err(problem) => {
+            // Whoever is still sending when the connection closes does not see why.
+            body::skip(incoming).await;
+            return Err(problem);
+        }
+    };
+    let max_bytes = app.limits.request_body_bytes;
+    let max_bytes = demands.body_bytes.map_or(max_bytes, |bytes| bytes.min(max_bytes));
+    // Held to the end: a body that waits for its turn takes memory, too.
+    let _memory = body::reserve(&node.bodies, &incoming, max_bytes).await?;
+    let body = body::read(incoming, max_bytes).await?;
+    let bytes_in = body.len() as u64;
+    node.usage.add(app.app.id, Counters { bytes_in, ..Counters::default() });
+    let request = request::for_script(&parts, params, body, client);
+    let response = respond(node, app, execute(node, app, handler, request).await?);
+    Ok(guarded(response, &demands))
+}
+
+/// What is known of a request before its body is read.
+enum Routed<'a> {
+    Script(&'a Handler, Vec<(String, String)>, Demands<'a>),
+    Answered(Response<Body>),
+}
+
+/// Admits a request, and finds what answers it.
+async fn route<'a>(
+    node: &Node,
+    app: &'a RunnableApp,
+    client: &Client,
+    parts: &Parts,
+) -> Result<Routed<'a>, Problem> {
     let counted = node.rates.request(app.app.id, &app.limits, node.clock.now_ms());
     counted.map_err(Problem::rate_limited)?;
-    let (parts, incoming) = request.into_parts();
     let cors = app.release.manifest.ingress.cors.as_ref();
-    if let Some(answer) = cors.and_then(|cors| cors::preflight(cors, &parts)) {
-        return Ok(answer);
+    if let Some(answer) = cors.and_then(|cors| cors::preflight(cors, parts)) {
+        return Ok(Routed::Answered(answer));
     }
     if let Some(file) = parts.uri.path().strip_prefix(files::PREFIX) {
         // The link is what lets its bearer in.
-        return Ok(files::answer(node, app.app.id, file, &parts).await);
+        return Ok(Routed::Answered(files::answer(node, app.app.id, file, parts).await));
     }
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let demands = app.demands(method, path).ok_or_else(|| refuse(Match::BadRequest))?;
     access::admit(node, app, client.ip, &parts.headers, &demands).await?;
-    let mut response = match app.release.routes.find(method, path) {
-        Match::Script { handler, params } => {
-            let max_bytes = app.limits.request_body_bytes;
-            let max_bytes = demands.body_bytes.map_or(max_bytes, |bytes| bytes.min(max_bytes));
-            // Held to the end: a body that waits for its turn takes memory, too.
-            let _memory = body::reserve(&node.bodies, &incoming, max_bytes).await?;
-            let body = body::read(incoming, max_bytes).await?;
-            let bytes_in = body.len() as u64;
-            node.usage.add(app.app.id, Counters { bytes_in, ..Counters::default() });
-            let request = request::for_script(&parts, params, body, client);
-            respond(node, app, execute(node, app, handler, request).await?)
+    match app.release.routes.find(method, path) {
+        Match::Script { handler, params } => Ok(Routed::Script(handler, params, demands)),
+        Match::Static(file) => {
+            let response = static_files::answer(node, app.app.id, file, parts).await;
+            Ok(Routed::Answered(guarded(response, &demands)))
         }
-        Match::Static(file) => static_files::answer(node, app.app.id, file, &parts).await,
-        refused => return Err(refuse(refused)),
-    };
+        refused => Err(refuse(refused)),
+    }
+}
+
+/// The answer to a request that had to meet demands.
+fn guarded(mut response: Response<Body>, demands: &Demands<'_>) -> Response<Body> {
     if !demands.auth.is_empty() {
         headers::keep_private(response.headers_mut());
     }
-    Ok(response)
+    response
 }
 
 /// The app to answer with.

@@ -37,8 +37,7 @@ pub(super) async fn serve(listener: TcpListener, front: Front, stop: impl Future
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_HEADERS)
-        .pipeline_flush(true);
+        .max_headers(MAX_HEADERS);
     let graceful = GracefulShutdown::new();
     let peers = Peers::new(MAX_CONNECTIONS_OF_CLIENT, front.trusted_proxies().to_vec());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));

@@ -217,6 +217,10 @@ async fn who_has_no_right_credentials_stays_outside() {
             assert!(answer.header("www-authenticate").unwrap().starts_with(scheme), "{path}");
         }
     }
+    // Whoever sends a lot with wrong ones is told so, too.
+    let headers = [("host", "shop.localhost"), ("x-forwarded-for", "10.0.2.1")];
+    let answer = server.send("POST", "/", &headers, vec![b'x'; 4 << 20]).await;
+    assert_eq!(seen(&answer), (401, "unauthorized".to_owned()));
     let file = get("/3f9a2c1b.css", &basic("bob", "bäcker"), "10.0.0.1").await;
     assert_eq!(file.header("cache-control"), Some("private, max-age=31536000, immutable"));
     let open = get("/open.txt", "", "10.0.0.1").await;

@@ -135,7 +135,7 @@ impl Door<'_> {
         let verified = node.executor.verify_password(app, password.to_owned(), hash.to_owned());
         let verified = tokio::time::timeout(TURN, verified).await;
         if !matches!(verified, Ok(Ok(false) | Err(crypto::Error::InvalidPassword))) {
-            node.rates.was_right(app, self.client);
+            node.rates.give_back(app, self.client);
         }
         match verified {
             Ok(Ok(true)) => {
