@@ -121,12 +121,14 @@ async fn a_host_has_one_meaning_or_none() {
     ];
     cases.extend(others.map(|other| (host(other), "421")));
     cases.push((host(&format!("{}neighbour.localhost", "a.".repeat(5_000))), "421"));
-    cases.push((host(&"a".repeat(100_000)), "431"));
     for (request, expected) in cases {
         let answer = scene.raw(&request);
         assert_eq!(statuses(&answer), [expected], "{request:.200}\n{answer}");
         assert_eq!(answer.ends_with("\r\n\r\nwell"), expected == "200", "{request:.200}");
     }
+    // More than a head may have: the rest is not read, so the answer may be lost.
+    let answer = scene.raw(host(&"a".repeat(1 << 20)));
+    assert!(matches!(statuses(&answer)[..], [] | ["431"]), "{answer}");
     scene.assert_unharmed().await;
 }
 
