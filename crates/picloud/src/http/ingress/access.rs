@@ -102,10 +102,8 @@ impl Door<'_> {
                 match entry(&users, &user) {
                     (is_user, hash) if hash.starts_with(HASHED) => {
                         // Also for who is no user, so that it takes as long.
-                        return match self.verify(&password, hash).await? {
-                            true if is_user => Ok(()),
-                            _ => Err(self.refused(auth, WRONG)),
-                        };
+                        let is_right = self.verify(&password, hash).await? && is_user;
+                        return if is_right { Ok(()) } else { Err(self.refused(auth, WRONG)) };
                     }
                     (is_user, known) => is_same(known, &password) && is_user,
                 }
