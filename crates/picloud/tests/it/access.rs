@@ -42,6 +42,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "list_releases",
             "list_schedules",
             "list_secrets",
+            "show_active_release",
             "show_app",
             "show_dead_letter",
             "show_entry",
