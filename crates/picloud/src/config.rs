@@ -148,7 +148,7 @@ pub struct Settings {
     #[arg(long, env = "PICLOUD_APPS_DOMAIN", value_delimiter = ',', value_name = "DOMAIN")]
     pub apps_domain: Vec<String>,
 
-    /// Where clients reach the control plane if a proxy is in front, such as https://picloud.example.org; apps' URLs get its scheme and port [default: http and the port that is listened on]
+    /// Where clients reach the control plane if a proxy is in front, such as <https://picloud.example.org>; apps' URLs get its scheme and port [default: http and the port that is listened on]
     #[arg(long, env = "PICLOUD_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<PublicUrl>,
 

@@ -155,21 +155,8 @@ impl Server {
         let secrets =
             SecretKeeper::new(Arc::clone(&stores.secrets), Arc::clone(&vault), Arc::clone(&clock));
         let (domains, domain_directory) = domains(&config, &hosts, &stores, &clock);
-        let ports = ManagerPorts {
-            apps: Arc::clone(&stores.apps),
-            releases: Arc::clone(&stores.releases),
-            secrets: Arc::clone(&stores.secrets),
-            owners: Arc::new(owners.clone()),
-            sandbox: Arc::clone(&sandbox) as _,
-        };
-        let manager =
-            Manager::new(ports, Arc::clone(&clock), ReleaseCaps::default(), Limits::default());
-        let directory = AppDirectory::new(
-            Arc::clone(&stores.apps),
-            Arc::clone(&stores.releases),
-            Limits::default(),
-            DIRECTORY_BYTES,
-        );
+        let manager = manager(&stores, &owners, &sandbox, &clock);
+        let directory = directory(&stores);
         let (settlers, settlers_of) = mpsc::unbounded_channel();
         let node = Arc::new(Node {
             hosts,
@@ -293,6 +280,29 @@ fn background(node: &Arc<Node>) -> Vec<JoinHandle<()>> {
         tokio::spawn(housekeeping::run(Arc::clone(node))),
         tokio::spawn(async move { told.stores.tell_of_outbox(&told.deliver).await }),
     ]
+}
+
+/// Which release each app answers with.
+fn directory(stores: &Stores) -> AppDirectory {
+    let (apps, releases) = (Arc::clone(&stores.apps), Arc::clone(&stores.releases));
+    AppDirectory::new(apps, releases, Limits::default(), DIRECTORY_BYTES)
+}
+
+/// Who decides about apps and releases.
+fn manager(
+    stores: &Stores,
+    owners: &Owners,
+    sandbox: &Arc<Host>,
+    clock: &Arc<dyn Clock>,
+) -> Manager {
+    let ports = ManagerPorts {
+        apps: Arc::clone(&stores.apps),
+        releases: Arc::clone(&stores.releases),
+        secrets: Arc::clone(&stores.secrets),
+        owners: Arc::new(owners.clone()),
+        sandbox: Arc::clone(sandbox) as _,
+    };
+    Manager::new(ports, Arc::clone(clock), ReleaseCaps::default(), Limits::default())
 }
 
 /// Who has an account. People's passwords are hashed apart from those of

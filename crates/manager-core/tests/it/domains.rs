@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use picloud_manager_core::DomainKeeper;
 use picloud_manager_core::domains::Error;
 use picloud_shared::domain::{Claim, Resolver, ResolverError, Token};
-use picloud_shared::{App, AppId, AppSlug, Clock, Domain, DomainStore, LimitOverrides, StoreError};
+use picloud_shared::{
+    App, AppId, AppSlug, Clock, Domain, DomainStore, LimitOverrides, Quota, StoreError,
+};
 
 const NOW: u64 = 1_000;
 

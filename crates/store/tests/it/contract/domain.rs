@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use picloud_shared::domain::{Claim, MAX_DOMAINS, Token};
-use picloud_shared::{AppId, Domain, StoreError};
+use picloud_shared::{AppId, Domain, Quota, StoreError};
 use picloud_store::Stores;
 
 use crate::support::{NOW, app, assert_conflict, on_both, two_apps};

@@ -28,7 +28,7 @@ async fn an_account_has_the_apps_that_the_user_owns(stores: &Stores) {
     assert_eq!(stores.owners.account(ann).await.unwrap(), Some(of_ann.clone()));
     let of_bob = Account { user: bob, limits, apps: vec![] };
     assert_eq!(stores.owners.account(bob).await.unwrap(), Some(of_bob));
-    assert_eq!(stores.owners.of_app(shop).await.unwrap(), [of_ann.clone()]);
+    assert_eq!(stores.owners.of_app(shop).await.unwrap(), std::slice::from_ref(&of_ann));
     assert_eq!(stores.owners.of_app(nobodys).await.unwrap(), []);
 
     stores.members.set(blog, bob, AppRole::Owner).await.unwrap();
