@@ -43,6 +43,8 @@ mod postgres;
 #[cfg(test)]
 mod releases;
 #[cfg(test)]
+mod security;
+#[cfg(test)]
 mod services;
 #[cfg(test)]
 mod static_files;
