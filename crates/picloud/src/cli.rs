@@ -10,6 +10,7 @@ mod credentials;
 mod dead_letters;
 mod deploy;
 mod dev;
+mod doctor;
 mod domains;
 mod events;
 mod executions;
@@ -132,6 +133,7 @@ enum Command {
     Members(members::MembersArgs),
     Audit(audit::AuditArgs),
     Usage(usage::UsageArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -192,6 +194,7 @@ async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
         Command::Members(args) => members::run(args, &global).await,
         Command::Audit(args) => audit::run(args, &global).await,
         Command::Usage(args) => usage::run(args, &global).await,
+        Command::Doctor(args) => doctor::run(args, &global).await,
     }
 }
 

@@ -6,6 +6,7 @@ mod deploy;
 mod diff;
 mod domain;
 mod error;
+mod health;
 mod outbox;
 mod usage;
 
@@ -30,6 +31,7 @@ pub use answer::{
 pub use diff::{ConfigDiff, Diff, FileDiff, LimitDiff, ManifestDiff, SetDiff};
 pub use domain::{DomainInfo, DomainRecord};
 pub use error::{Error, Issue, Problem};
+pub use health::Probe;
 pub use outbox::{DeadLetter, Delivery, Event, EventDetail, Queue, Replayed, ScheduleInfo, Sent};
 pub use usage::{DayUsage, Usage};
 
