@@ -55,15 +55,18 @@ const GRACE: Duration = Duration::from_millis(200);
 pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     start_logging(config.log_format, "info");
     let server = Server::start(config).await?;
+    let setup = server.node.accounts.setup().await?;
+    // Whoever reads that it is ready may stop it at once.
+    let stop = stop_signal()?;
     println!("PiCloud is ready at {}", server.base_url());
     if let Some(path) = &server.token_path {
         eprintln!("The admin's token is in {path}");
     }
-    if let Some(secret) = server.node.accounts.setup().await? {
+    if let Some(secret) = setup {
         let link = server.node.invite_url(&secret);
         eprintln!("Make the first account, within a day: picloud join '{link}'");
     }
-    stop_signal().await?;
+    stop.await;
     eprintln!("stopping: no new connections, requests under way are finished");
     server.shutdown().await;
     Ok(())
@@ -459,16 +462,17 @@ fn raise_file_limit() {
     }
 }
 
-/// Resolves when the process is told to stop.
-pub async fn stop_signal() -> anyhow::Result<()> {
+/// Resolves when the process is told to stop, from now on.
+pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// The server's own log goes to standard error; `RUST_LOG` chooses what, and

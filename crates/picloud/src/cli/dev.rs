@@ -109,6 +109,7 @@ struct Dev {
 impl Dev {
     async fn run(&mut self, mut watch: Watch) -> anyhow::Result<()> {
         let mut records = self.server.follow();
+        let mut stop = std::pin::pin!(stop_signal()?);
         let first = self.deploy().await;
         self.show.ready(
             &self.server.base_url(),
@@ -117,7 +118,6 @@ impl Dev {
         )?;
         self.show_deploy(first)?;
 
-        let mut stop = std::pin::pin!(stop_signal());
         loop {
             tokio::select! {
                 () = watch.changed() => {
@@ -129,7 +129,7 @@ impl Dev {
                     Err(RecvError::Lagged(missed)) => self.show.missed(missed),
                     Err(RecvError::Closed) => return Ok(()),
                 },
-                stopped = &mut stop => return stopped,
+                () = &mut stop => return Ok(()),
             }
         }
     }

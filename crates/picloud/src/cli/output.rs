@@ -112,10 +112,10 @@ pub fn problem_text(problem: &Problem) -> String {
         let issues: Vec<String> = problem.errors.iter().map(issue_text).collect();
         issues.join("\n\n")
     };
-    if problem.status == 401 {
+    if problem.code == "unauthorized" {
         text.push_str(
-            "\n  pass the admin token with --token or PICLOUD_TOKEN; the server wrote it to \
-             admin-token in its data directory at its first start",
+            "\n  `picloud login`, or pass a token with --token or PICLOUD_TOKEN; whoever runs the \
+             server has one in admin-token in its data directory",
         );
     }
     text

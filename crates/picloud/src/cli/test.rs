@@ -75,14 +75,11 @@ pub async fn run(args: TestArgs, global: &Global) -> anyhow::Result<()> {
     let watch = args.watch.then(|| Watch::start(&path, folder::is_ignored)).transpose();
     let watch = watch.with_context(|| format!("cannot watch {}", path.display()))?;
     let tester = Tester::start(app, &cache_dir).await?;
+    let stop = stop_signal()?;
     let result = tokio::select! {
         result = repeat(&tester, &args, &path, watch, output) => result,
-        stopped = stop_signal() => match stopped {
-            // Who watches has seen enough; else there are tests that have not run.
-            Ok(()) if args.watch => Ok(()),
-            Ok(()) => Err(Failed.into()),
-            Err(error) => Err(error),
-        },
+        // Who watches has seen enough; else there are tests that have not run.
+        () = stop => if args.watch { Ok(()) } else { Err(Failed.into()) },
     };
     tester.shutdown().await;
     result

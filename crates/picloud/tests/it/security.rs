@@ -49,7 +49,9 @@ fn every_promise_names_tests_and_every_test_that_is_named_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = fs::read_to_string(root.join("docs/SECURITY.md")).unwrap();
     let mut files = Vec::new();
-    ["crates", "guest", "host"].iter().for_each(|folder| sources(&root.join(folder), &mut files));
+    for folder in ["crates", "guest", "host"] {
+        sources(&root.join(folder), &mut files);
+    }
     let existing: BTreeSet<String> = files.iter().flat_map(|path| functions(path)).collect();
 
     let promises = promises(&page);

@@ -122,8 +122,8 @@ fn clock(date_ms: Option<u64>, before_ms: u64, after_ms: u64) -> Check {
 }
 
 fn unix_ms(date: &str) -> Option<u64> {
-    let zoned = DateTimeParser::new().parse_zoned(date).ok()?;
-    u64::try_from(zoned.timestamp().as_millisecond()).ok()
+    let at = DateTimeParser::new().parse_timestamp(date).ok()?;
+    u64::try_from(at.as_millisecond()).ok()
 }
 
 fn credentials(has_token: bool, whoami: Result<Whoami, Error>) -> Check {
@@ -215,8 +215,8 @@ mod tests {
     use super::super::State;
     use super::*;
 
-    fn probe(status: u16, text: &str) -> Result<Probe, Error> {
-        Ok(Probe { status, text: text.to_owned(), date: None })
+    fn probe(status: u16, text: &str) -> Probe {
+        Probe { status, text: text.to_owned(), date: None }
     }
 
     fn refused(status: u16) -> Error {
@@ -226,11 +226,11 @@ mod tests {
     #[test]
     fn only_a_server_of_ours_that_is_ready_is_well() {
         let server = "http://localhost:1".parse().unwrap();
-        assert_eq!(answers(&server, probe(200, "ok")).state, State::Ok);
-        assert_eq!(answers(&server, probe(200, "<html>")).state, State::Problem);
-        assert_eq!(answers(&server, probe(421, "")).state, State::Problem);
-        assert_eq!(ready(probe(200, "ready")).state, State::Ok);
-        let away = ready(probe(503, "the database is unavailable"));
+        assert_eq!(answers(&server, Ok(probe(200, "ok"))).state, State::Ok);
+        assert_eq!(answers(&server, Ok(probe(200, "<html>"))).state, State::Problem);
+        assert_eq!(answers(&server, Ok(probe(421, ""))).state, State::Problem);
+        assert_eq!(ready(Ok(probe(200, "ready"))).state, State::Ok);
+        let away = ready(Ok(probe(503, "the database is unavailable")));
         assert_eq!(away.state, State::Problem);
         assert!(away.found.contains("the database is unavailable"));
     }
