@@ -31,7 +31,8 @@ impl Host {
     /// # Errors
     /// Whatever goes wrong, as wasmtime says it.
     pub async fn bench_image(&self, program: &Program, event: Event) -> wasmtime::Result<Stages> {
-        let image = self.image(program).await.map_err(wasmtime::Error::from)?;
+        let image =
+            self.image(program, &mut Duration::default()).await.map_err(wasmtime::Error::from)?;
         self.bench(event, async |mut store| image.script.instantiate_async(&mut store).await, None)
             .await
     }
@@ -61,7 +62,8 @@ impl Host {
     /// # Errors
     /// Whatever goes wrong, as wasmtime says it.
     pub async fn memory_after(&self, program: &Program, event: Event) -> wasmtime::Result<Vec<u8>> {
-        let image = self.image(program).await.map_err(wasmtime::Error::from)?;
+        let image =
+            self.image(program, &mut Duration::default()).await.map_err(wasmtime::Error::from)?;
         let mut store = invocation::store(&self.engine, testing::services(), &Limits::default())?;
         // Room for the whole memory, which no invocation could return.
         store.set_hostcall_fuel(usize::MAX);

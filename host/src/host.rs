@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use picloud_shared::{
     Budget, CompileError, Event, Finished, Invocation, Limits, Outcome, Program, Response, Sandbox,
-    ScriptInfo, Services,
+    ScriptInfo, Services, Usage,
 };
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
@@ -172,15 +172,19 @@ impl Host {
         }
     }
 
-    pub(crate) async fn image(&self, program: &Program) -> Result<Arc<Image>, CompileError> {
-        self.images.get(program, &self.builder, &self.build_slots).await
+    pub(crate) async fn image(
+        &self,
+        program: &Program,
+        waited: &mut Duration,
+    ) -> Result<Arc<Image>, CompileError> {
+        self.images.get(program, &self.builder, &self.build_slots, waited).await
     }
 }
 
 #[async_trait]
 impl Sandbox for Host {
     async fn compile(&self, program: &Program) -> Result<ScriptInfo, CompileError> {
-        self.image(program).await.map(|image| image.info.clone())
+        self.image(program, &mut Duration::default()).await.map(|image| image.info.clone())
     }
 
     async fn invoke(
@@ -197,8 +201,9 @@ impl Sandbox for Host {
         // the pool until it is dropped, which is before the slot is.
         let mut slot = None;
         let mut store = None;
+        let mut compile = Duration::ZERO;
         let run = async {
-            let image = self.image(program).await.map_err(does_not_compile)?;
+            let image = self.image(program, &mut compile).await.map_err(does_not_compile)?;
             let acquired = self.slots.acquire().await.map_err(host_fault)?;
             slot.replace(acquired);
             let store = store
@@ -218,7 +223,8 @@ impl Sandbox for Host {
             Ok(Ok(response)) => bounded(response.into(), limits),
         };
         let usage = store.as_ref().map(|store| invocation::usage(store, limits));
-        Finished { outcome, usage: usage.unwrap_or_default() }
+        let compile_us = u64::try_from(compile.as_micros()).unwrap_or(u64::MAX);
+        Finished { outcome, usage: Usage { compile_us, ..usage.unwrap_or_default() } }
     }
 }
 

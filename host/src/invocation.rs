@@ -1,5 +1,6 @@
 //! What one invocation carries with it: its services, its meter, its limiter.
 
+use picloud_shared::receipt::{Calls, Service};
 use picloud_shared::{Budget, Limits, Services, Usage, files};
 use wasmtime::{Engine, ResourceLimiter, Store};
 
@@ -33,9 +34,13 @@ pub(crate) enum Stop {
 
 /// Counts what fuel does not: calls to the host, bytes moved, bytes logged.
 pub(crate) struct Meter {
+    /// Whose function the guest is in.
+    pub(crate) service: Service,
+    by_service: Calls,
     calls: u64,
     max_calls: u64,
     bytes: u64,
+    received_bytes: u64,
     max_bytes: u64,
     pub(crate) log_bytes_left: u64,
     pub(crate) log_bytes: u64,
@@ -45,9 +50,13 @@ pub(crate) struct Meter {
 impl Meter {
     fn new(limits: &Limits) -> Self {
         Self {
+            // Any: the first call says which.
+            service: Service::App,
+            by_service: Calls::default(),
             calls: 0,
             max_calls: limits.host_calls,
             bytes: 0,
+            received_bytes: 0,
             max_bytes: limits.host_bytes,
             log_bytes_left: limits.log_bytes,
             log_bytes: limits.log_bytes,
@@ -61,11 +70,17 @@ impl Meter {
             return Err(Stop::Budget(Budget::HostCalls));
         }
         self.calls += 1;
-        self.move_bytes(bytes)
+        self.by_service.count(self.service);
+        self.charge(bytes)
     }
 
     /// Counts bytes that a call returns.
     pub(crate) fn move_bytes(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.received_bytes = self.received_bytes.saturating_add(bytes as u64);
+        self.charge(bytes)
+    }
+
+    fn charge(&mut self, bytes: usize) -> Result<(), Stop> {
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if self.bytes > self.max_bytes {
             return Err(Stop::Budget(Budget::HostBytes));
@@ -140,6 +155,9 @@ pub(crate) fn usage(store: &Store<State>, limits: &Limits) -> Usage {
         memory_bytes: limiter.peak_bytes as u64,
         host_calls: meter.calls,
         host_bytes: meter.bytes,
+        received_bytes: meter.received_bytes,
+        calls: meter.by_service,
+        compile_us: 0,
     }
 }
 

@@ -13,6 +13,7 @@ mod queue;
 mod secrets;
 mod test;
 
+use picloud_shared::receipt::Service;
 use wasmtime::component::{HasData, Linker};
 
 use crate::invocation::{Meter, State};
@@ -65,4 +66,12 @@ impl bindings::picloud::sdk::types::Host for Types {}
 struct View<'a, S: ?Sized> {
     service: &'a S,
     meter: &'a mut Meter,
+}
+
+impl<'a, S: ?Sized> View<'a, S> {
+    /// What is charged from now on is charged to this service.
+    fn new(of: Service, service: &'a S, meter: &'a mut Meter) -> Self {
+        meter.service = of;
+        Self { service, meter }
+    }
 }

@@ -7,6 +7,7 @@ use picloud_shared::files::{Change, Staged, Write};
 use picloud_shared::kv;
 use picloud_shared::outbox::{Emitted, Lease};
 use picloud_shared::owner::OwnerQuotas as _;
+use picloud_shared::receipt::Commit;
 use picloud_shared::unit::{Kept, Quotas, WriteSet};
 use picloud_shared::usage::Counters;
 use picloud_shared::{AppId, BlobHash, Limits, Outcome, StoreError};
@@ -43,6 +44,32 @@ impl Written {
     pub(crate) fn from_outside(kv: kv::WriteSet, events: Vec<Emitted>) -> Self {
         let write_set = WriteSet { kv, events, ..WriteSet::default() };
         Self { write_set, contents: Vec::new() }
+    }
+
+    /// How much it is; `None` if it is but an acknowledgement.
+    pub(crate) fn size(&self) -> Option<Commit> {
+        let WriteSet { kv, files, events, .. } = &self.write_set;
+        let of_entry = |write: &kv::Write| {
+            let value = match &write.change {
+                kv::Change::Set { value, .. } => value.len(),
+                kv::Change::Delete => 0,
+            };
+            (write.key.as_str().len() + value) as u64
+        };
+        let of_file = |write: &Write| match &write.change {
+            Change::Put(info) => info.bytes,
+            Change::Delete => 0,
+        };
+        let of_event = |emitted: &Emitted| emitted.event.fields.len() as u64;
+        let size = Commit {
+            entries: (kv.clears.len() + kv.writes.len()) as u64,
+            files: files.len() as u64,
+            events: events.len() as u64,
+            bytes: kv.writes.iter().map(of_entry).sum::<u64>()
+                + files.iter().map(of_file).sum::<u64>()
+                + events.iter().map(of_event).sum::<u64>(),
+        };
+        (size != Commit::default()).then_some(size)
     }
 
     /// Commits it. Whoever calls this holds [`AppState::commits`].

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use picloud_shared::config::Settings;
 use picloud_shared::crypto::{self, Crypto as _};
 use picloud_shared::outbox::{Cause, Emitted, Lease};
+use picloud_shared::receipt::Commit;
 use picloud_shared::test::Test;
 use picloud_shared::usage::Counters;
 use picloud_shared::{
@@ -157,6 +158,7 @@ impl Executor {
             log: Arc::new(InvocationLog::new(Arc::clone(&self.clock))),
             secrets: Arc::new(secrets),
             usage: Usage::default(),
+            commit: None,
             attempts: 0,
             outcome: None,
             task,
@@ -245,6 +247,7 @@ struct Run<'a> {
     log: Arc<InvocationLog>,
     secrets: Arc<AppSecrets>,
     usage: Usage,
+    commit: Option<Commit>,
     attempts: u32,
     /// Code, status and error for the record; `None` while it runs.
     outcome: Option<(&'static str, Option<u16>, Option<ScriptError>)>,
@@ -334,7 +337,7 @@ impl Run<'_> {
     }
 
     /// Commits what a handler that answered has written.
-    async fn conclude(&self, outcome: Outcome, attempt: &Attempt, exclusive: bool) -> Outcome {
+    async fn conclude(&mut self, outcome: Outcome, attempt: &Attempt, exclusive: bool) -> Outcome {
         let response = match outcome {
             Outcome::Ok(response) => response,
             failed => return failed,
@@ -349,11 +352,15 @@ impl Run<'_> {
             Ok(None) => return Outcome::Ok(response),
             Err(outcome) => return outcome,
         };
+        let size = written.size();
         fault::point("ack.before");
         let committed = self.commit(written, exclusive).await;
         fault::point("ack.after");
         match committed {
-            Ok(()) => Outcome::Ok(response),
+            Ok(()) => {
+                self.commit = size;
+                Outcome::Ok(response)
+            }
             Err(error) => commit_outcome(error),
         }
     }
@@ -465,6 +472,7 @@ impl Drop for Run<'_> {
             status,
             error,
             usage: self.usage,
+            commit: self.commit,
             attempts: self.attempts,
         };
         let lines = self.log.take(self.task.app, self.id, &self.secrets);

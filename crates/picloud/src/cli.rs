@@ -22,6 +22,7 @@ mod kv;
 mod login;
 mod logs;
 mod members;
+mod moment;
 mod output;
 mod queues;
 mod releases;

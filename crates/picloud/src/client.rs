@@ -6,6 +6,7 @@ mod deploy;
 mod diff;
 mod domain;
 mod error;
+mod executions;
 mod health;
 mod outbox;
 mod usage;
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use picloud_shared::{AppSlug, Execution, ExecutionId, Level, ReleaseNumber};
+use picloud_shared::{AppSlug, ExecutionId, Level, ReleaseNumber};
 use reqwest::{RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,6 +32,7 @@ pub use answer::{
 pub use diff::{ConfigDiff, Diff, FileDiff, LimitDiff, ManifestDiff, SetDiff};
 pub use domain::{DomainInfo, DomainRecord};
 pub use error::{Error, Issue, Problem};
+pub use executions::ExecutionFilter;
 pub use health::Probe;
 pub use outbox::{DeadLetter, Delivery, Event, EventDetail, Queue, Replayed, ScheduleInfo, Sent};
 pub use usage::{DayUsage, Usage};
@@ -178,21 +180,6 @@ impl Client {
         let number = number.to_string();
         let path = ["apps", app.as_str(), "releases", &number, "activate"];
         self.read(self.request(Method::POST, &path)).await
-    }
-
-    /// The app's newest executions, newest first.
-    pub async fn executions(&self, app: &AppSlug, page: &Page) -> Result<List<Execution>, Error> {
-        let request = self.request(Method::GET, &["apps", app.as_str(), "executions"]);
-        self.read(request.query(page)).await
-    }
-
-    pub async fn execution(
-        &self,
-        app: &AppSlug,
-        id: ExecutionId,
-    ) -> Result<ExecutionDetail, Error> {
-        let id = id.to_string();
-        self.read(self.request(Method::GET, &["apps", app.as_str(), "executions", &id])).await
     }
 
     /// Stored log lines, oldest first.

@@ -1,9 +1,17 @@
 //! The record of an invocation, and its log lines.
 
+mod query;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::receipt::Commit;
 use crate::{AppId, ExecutionId, Level, ReleaseNumber, ScriptError, StoreError, Usage};
+
+pub use query::{
+    ExecutionPage, ExecutionQuery, IdPrefix, InvalidIdPrefix, OUTCOMES, OutcomeFilter,
+    UnknownOutcome,
+};
 
 /// What is kept of an invocation that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +35,9 @@ pub struct Execution {
     pub status: Option<u16>,
     pub error: Option<ScriptError>,
     pub usage: Usage,
+    /// What it has written; `null` if nothing.
+    #[serde(default)]
+    pub commit: Option<Commit>,
     /// Runs that it took, more than one after conflicts.
     pub attempts: u32,
 }
@@ -73,14 +84,12 @@ pub trait ExecutionStore: Send + Sync {
     /// Stores a batch of records and lines, of any apps, in one transaction.
     async fn record(&self, executions: &[Execution], lines: &[LogLine]) -> Result<(), StoreError>;
 
-    /// Up to `limit` executions of the app, newest first, from the first
-    /// before `before`.
+    /// The app's executions that match, newest first.
     async fn executions(
         &self,
         app: AppId,
-        before: Option<ExecutionId>,
-        limit: u32,
-    ) -> Result<Vec<Execution>, StoreError>;
+        query: &ExecutionQuery,
+    ) -> Result<ExecutionPage, StoreError>;
 
     async fn execution(&self, app: AppId, id: ExecutionId)
     -> Result<Option<Execution>, StoreError>;

@@ -43,6 +43,7 @@ pub mod outcome;
 pub mod owner;
 pub mod program;
 pub mod queue;
+pub mod receipt;
 pub mod release;
 pub mod routes;
 pub mod sandbox;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Response;
+use crate::receipt::Calls;
 
 /// How an invocation ended. Running out of something is a result like any other.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,6 +172,15 @@ pub struct Usage {
     pub host_calls: u64,
     /// Bytes moved by host calls, both ways together.
     pub host_bytes: u64,
+    /// Those of them that the host gave to the script.
+    #[serde(default)]
+    pub received_bytes: u64,
+    /// The host calls by service, without those that were not called.
+    #[serde(default)]
+    pub calls: Calls,
+    /// Microseconds that it waited until its script was compiled; 0 if it was.
+    #[serde(default)]
+    pub compile_us: u64,
 }
 
 impl Usage {
@@ -180,5 +190,8 @@ impl Usage {
         self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
         self.host_calls = self.host_calls.saturating_add(other.host_calls);
         self.host_bytes = self.host_bytes.saturating_add(other.host_bytes);
+        self.received_bytes = self.received_bytes.saturating_add(other.received_bytes);
+        self.calls.add(&other.calls);
+        self.compile_us = self.compile_us.saturating_add(other.compile_us);
     }
 }

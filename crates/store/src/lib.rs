@@ -40,6 +40,7 @@ mod contents;
 mod convert;
 mod domain_row;
 mod entry;
+mod execution_row;
 mod file_row;
 mod hashed;
 mod outbox_row;

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use lru::LruCache;
 use picloud_shared::{CompileError, Program};
@@ -30,17 +31,21 @@ impl ImageCache {
     /// The program's image, built if need be. Those who ask while it is being
     /// built wait for that build; if its builder is cancelled one of them takes
     /// over. A program that does not compile is not remembered.
+    ///
+    /// `waited` is told how long all that took, if the image was not there.
     pub(crate) async fn get(
         &self,
         program: &Program,
         builder: &ImageBuilder,
         build_slots: &Semaphore,
+        waited: &mut Duration,
     ) -> Result<Arc<Image>, CompileError> {
         let slot =
             Arc::clone(self.lock().get_or_insert(*program.digest(), || Arc::new(OnceCell::new())));
         if let Some(image) = slot.get() {
             return Ok(Arc::clone(image));
         }
+        let begun = Instant::now();
         let built = slot
             .get_or_try_init(async || {
                 let _slot = build_slots.acquire().await;
@@ -48,6 +53,7 @@ impl ImageCache {
                 builder.build(program).await.map(Arc::new)
             })
             .await;
+        *waited = begun.elapsed();
         let mut slots = self.lock();
         if built.is_ok() {
             while bytes(&slots) > self.max_bytes && slots.pop_lru().is_some() {}

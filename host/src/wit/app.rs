@@ -1,5 +1,6 @@
 //! `picloud:sdk/app`.
 
+use picloud_shared::receipt::Service;
 use wasmtime::component::HasData;
 
 use super::View;
@@ -14,7 +15,7 @@ impl HasData for App {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, str> {
-    View { service: &state.services.origin, meter: &mut state.meter }
+    View::new(Service::App, &state.services.origin, &mut state.meter)
 }
 
 impl Host for View<'_, str> {

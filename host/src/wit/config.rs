@@ -1,6 +1,7 @@
 //! `picloud:sdk/config`.
 
 use picloud_shared::config;
+use picloud_shared::receipt::Service;
 use wasmtime::component::HasData;
 
 use super::View;
@@ -15,7 +16,7 @@ impl HasData for Config {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, dyn config::Config> {
-    View { service: &*state.services.config, meter: &mut state.meter }
+    View::new(Service::Config, &*state.services.config, &mut state.meter)
 }
 
 impl Host for View<'_, dyn config::Config> {

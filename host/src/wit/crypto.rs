@@ -1,6 +1,7 @@
 //! `picloud:sdk/crypto`.
 
 use picloud_shared::crypto;
+use picloud_shared::receipt::Service;
 use wasmtime::component::HasData;
 
 use super::View;
@@ -15,7 +16,7 @@ impl HasData for Crypto {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, dyn crypto::Crypto> {
-    View { service: &*state.services.crypto, meter: &mut state.meter }
+    View::new(Service::Crypto, &*state.services.crypto, &mut state.meter)
 }
 
 impl Host for View<'_, dyn crypto::Crypto> {

@@ -1,6 +1,7 @@
 //! `picloud:sdk/events`.
 
 use picloud_shared::events;
+use picloud_shared::receipt::Service;
 use wasmtime::component::HasData;
 
 use super::View;
@@ -15,7 +16,7 @@ impl HasData for Events {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, dyn events::Events> {
-    View { service: &*state.services.events, meter: &mut state.meter }
+    View::new(Service::Events, &*state.services.events, &mut state.meter)
 }
 
 impl Host for View<'_, dyn events::Events> {

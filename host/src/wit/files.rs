@@ -1,6 +1,7 @@
 //! `picloud:sdk/files`.
 
 use picloud_shared::files;
+use picloud_shared::receipt::Service;
 use wasmtime::component::HasData;
 
 use super::View;
@@ -15,7 +16,7 @@ impl HasData for Files {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, dyn files::Files> {
-    View { service: &*state.services.files, meter: &mut state.meter }
+    View::new(Service::Files, &*state.services.files, &mut state.meter)
 }
 
 impl Host for View<'_, dyn files::Files> {

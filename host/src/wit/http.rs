@@ -1,6 +1,7 @@
 //! `picloud:sdk/http`.
 
 use picloud_shared::http;
+use picloud_shared::receipt::Service;
 use wasmtime::component::HasData;
 
 use super::View;
@@ -16,7 +17,7 @@ impl HasData for Http {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, dyn http::Http> {
-    View { service: &*state.services.http, meter: &mut state.meter }
+    View::new(Service::Http, &*state.services.http, &mut state.meter)
 }
 
 impl Host for View<'_, dyn http::Http> {

@@ -1,6 +1,7 @@
 //! `picloud:sdk/kv`.
 
 use picloud_shared::kv;
+use picloud_shared::receipt::Service;
 use wasmtime::component::HasData;
 
 use super::View;
@@ -15,7 +16,7 @@ impl HasData for Kv {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, dyn kv::Kv> {
-    View { service: &*state.services.kv, meter: &mut state.meter }
+    View::new(Service::Kv, &*state.services.kv, &mut state.meter)
 }
 
 impl Host for View<'_, dyn kv::Kv> {

@@ -1,6 +1,7 @@
 //! `picloud:sdk/log`.
 
 use picloud_shared::log;
+use picloud_shared::receipt::Service;
 use wasmtime::component::HasData;
 
 use super::View;
@@ -18,7 +19,7 @@ impl HasData for Log {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, dyn log::Log> {
-    View { service: &*state.services.log, meter: &mut state.meter }
+    View::new(Service::Log, &*state.services.log, &mut state.meter)
 }
 
 impl Host for View<'_, dyn log::Log> {

@@ -1,6 +1,7 @@
 //! `picloud:sdk/queue`.
 
 use picloud_shared::queue;
+use picloud_shared::receipt::Service;
 use wasmtime::component::HasData;
 
 use super::View;
@@ -15,7 +16,7 @@ impl HasData for Queue {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, dyn queue::Queue> {
-    View { service: &*state.services.queue, meter: &mut state.meter }
+    View::new(Service::Queue, &*state.services.queue, &mut state.meter)
 }
 
 impl Host for View<'_, dyn queue::Queue> {

@@ -1,5 +1,6 @@
 //! `picloud:sdk/secrets`.
 
+use picloud_shared::receipt::Service;
 use picloud_shared::secrets;
 use wasmtime::component::HasData;
 
@@ -15,7 +16,7 @@ impl HasData for Secrets {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, dyn secrets::Secrets> {
-    View { service: &*state.services.secrets, meter: &mut state.meter }
+    View::new(Service::Secrets, &*state.services.secrets, &mut state.meter)
 }
 
 impl Host for View<'_, dyn secrets::Secrets> {

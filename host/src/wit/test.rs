@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use picloud_shared::receipt::Service;
 use picloud_shared::test;
 use wasmtime::component::HasData;
 
@@ -23,7 +24,7 @@ impl HasData for Test {
 }
 
 pub(super) fn view(state: &mut State) -> View<'_, Lent> {
-    View { service: &state.services.test, meter: &mut state.meter }
+    View::new(Service::Test, &state.services.test, &mut state.meter)
 }
 
 impl View<'_, Lent> {

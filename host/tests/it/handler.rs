@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use picloud_shared::receipt::Service;
 use picloud_shared::{CompileError, Level, Outcome, Program, Request, Sandbox};
 
 use crate::support::{Run, answer, builder, host, text};
@@ -43,7 +44,21 @@ async fn kv_and_log_reach_the_services_they_were_given() {
     assert_eq!(text(&finished), "1");
     assert_eq!(run.log.0.lock().unwrap().as_slice(), [(Level::Warn, "hi".to_owned())]);
     assert_eq!(run.kv.entries.lock().unwrap().len(), 1);
-    assert_eq!(finished.usage.host_calls, 3);
+    let usage = finished.usage;
+    let calls: Vec<_> = usage.calls.iter().collect();
+    assert_eq!((usage.host_calls, calls), (3, vec![(Service::Kv, 2), (Service::Log, 1)]));
+    // The value that `get` gave, beside what was sent.
+    assert_eq!((usage.received_bytes, usage.host_bytes), (7, 7 + 2 + 7 + 4 + 2));
+}
+
+#[tokio::test]
+async fn only_the_first_to_run_a_script_waits_for_its_compilation() {
+    let run = Run::default();
+    let script = "let compiled_once = 1; compiled_once";
+    let first = run.script(script).await.usage;
+    let second = run.script(script).await.usage;
+    assert!(first.compile_us > 0 && second.compile_us == 0, "{first:?} {second:?}");
+    assert_eq!(first.fuel, second.fuel);
 }
 
 #[tokio::test]

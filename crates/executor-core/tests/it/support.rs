@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use picloud_executor_core::{Backends, Executor, Owners, Recorder, Task, UsageKeeper};
-use picloud_shared::execution::LogQuery;
+use picloud_shared::execution::{ExecutionPage, ExecutionQuery, LogQuery};
 use picloud_shared::kv::{
     Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, Write, WriteSet,
 };
@@ -219,12 +219,7 @@ impl ExecutionStore for MemoryHistory {
         Ok(())
     }
 
-    async fn executions(
-        &self,
-        _: AppId,
-        _: Option<ExecutionId>,
-        _: u32,
-    ) -> Result<Vec<Execution>, StoreError> {
+    async fn executions(&self, _: AppId, _: &ExecutionQuery) -> Result<ExecutionPage, StoreError> {
         unimplemented!()
     }
 
@@ -333,7 +328,8 @@ impl Sandbox for ClosureSandbox {
     ) -> Finished {
         let script = Arc::clone(&self.0.lock().unwrap());
         let outcome = tokio::time::timeout(deadline, script(services)).await;
-        let usage = Usage { fuel: 10, memory_bytes: 100, host_calls: 1, host_bytes: 1 };
+        let usage =
+            Usage { fuel: 10, memory_bytes: 100, host_calls: 1, host_bytes: 1, ..Usage::default() };
         Finished { outcome: outcome.unwrap_or(Outcome::TimedOut), usage }
     }
 }

@@ -33,6 +33,7 @@ mod fairness;
 #[cfg(test)]
 mod guides;
 #[cfg(test)]
+mod history;
 mod hostile;
 #[cfg(test)]
 mod ingress;

@@ -1,7 +1,7 @@
 //! Executions and logs on PostgreSQL.
 
 use async_trait::async_trait;
-use picloud_shared::execution::LogQuery;
+use picloud_shared::execution::{ExecutionPage, ExecutionQuery, LogQuery};
 use picloud_shared::{
     AppId, Execution, ExecutionId, ExecutionStore, Level, LogLine, ReleaseNumber, StoreError, Usage,
 };
@@ -13,6 +13,7 @@ use super::PostgresDatabase;
 use crate::convert::{
     corrupt, failed, level, level_number, signed, to_json, unsigned, without_nul,
 };
+use crate::execution_row::{Filters, Receipt};
 
 pub(crate) struct PostgresExecutionStore(pub(crate) PostgresDatabase);
 
@@ -35,19 +36,79 @@ impl ExecutionStore for PostgresExecutionStore {
     async fn executions(
         &self,
         app: AppId,
-        before: Option<ExecutionId>,
-        limit: u32,
-    ) -> Result<Vec<Execution>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM executions WHERE app_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
-        )
-        .bind(app.0)
-        .bind(before.map_or(Uuid::max(), |before| before.0))
-        .bind(i64::from(limit))
-        .fetch_all(&self.0.pool)
-        .await
-        .map_err(failed)?;
-        rows.iter().map(execution).collect()
+        query: &ExecutionQuery,
+    ) -> Result<ExecutionPage, StoreError> {
+        // Statements of their own for failures, so that these have their index.
+        macro_rules! select {
+            ($columns:literal, $from:literal, $rest:literal) => {
+                concat!(
+                    "SELECT ",
+                    $columns,
+                    " FROM executions ",
+                    $from,
+                    " AND app_id = $1 AND id BETWEEN $2 AND $3 ",
+                    $rest
+                )
+            };
+        }
+        macro_rules! last {
+            ($from:literal) => {
+                select!("id", $from, "ORDER BY id DESC LIMIT 1 OFFSET $4")
+            };
+        }
+        macro_rules! page {
+            ($from:literal) => {
+                select!(
+                    "*",
+                    $from,
+                    "AND ($4::text IS NULL OR outcome = $4)
+                     AND ($5::text IS NULL OR handler = $5)
+                     AND ($6::bigint IS NULL OR release = $6)
+                     AND ($7::integer IS NULL OR status = $7)
+                     AND ($8::text IS NULL OR strpos(error, $9) > 0 OR EXISTS (
+                        SELECT 1 FROM logs
+                        WHERE logs.app_id = $1 AND logs.execution = executions.id
+                            AND (strpos(message, $8) > 0 OR strpos(fields, $8) > 0)))
+                     ORDER BY id DESC LIMIT $10"
+                )
+            };
+        }
+        let Some((mut low, high)) = query.ids() else { return Ok(query.page(Vec::new(), None)) };
+        let filters = Filters::of(query)?;
+        let (last, page) = if filters.is_failed {
+            (last!("WHERE outcome <> 'ok'"), page!("WHERE outcome <> 'ok'"))
+        } else {
+            (last!("WHERE true"), page!("WHERE true"))
+        };
+        let mut ended_at = None;
+        if query.is_selective() {
+            let last: Option<Uuid> = sqlx::query_scalar(last)
+                .bind(app.0)
+                .bind(low.0)
+                .bind(high.0)
+                .bind(i64::from(query.scan.saturating_sub(1)))
+                .fetch_optional(&self.0.pool)
+                .await
+                .map_err(failed)?;
+            ended_at = last.map(ExecutionId);
+            low = ended_at.unwrap_or(low);
+        }
+        let rows = sqlx::query(page)
+            .bind(app.0)
+            .bind(low.0)
+            .bind(high.0)
+            .bind(filters.outcome)
+            .bind(filters.handler)
+            .bind(filters.release)
+            .bind(filters.status)
+            .bind(filters.text)
+            .bind(filters.text_in_json)
+            .bind(i64::from(query.limit.saturating_add(1)))
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(failed)?;
+        let executions = rows.iter().map(execution).collect::<Result<_, _>>()?;
+        Ok(query.page(executions, ended_at))
     }
 
     async fn execution(
@@ -127,6 +188,7 @@ async fn record_executions(
         .iter()
         .map(|execution| execution.error.as_ref().map(to_json).transpose())
         .collect::<Result<Vec<_>, _>>()?;
+    let receipts = executions.iter().map(Receipt::column).collect::<Result<Vec<_>, _>>()?;
     macro_rules! column {
         ($execution:ident => $value:expr) => {
             executions.iter().map(|$execution| $value).collect::<Vec<_>>()
@@ -134,10 +196,11 @@ async fn record_executions(
     }
     sqlx::query(
         "INSERT INTO executions (id, app_id, release, handler, cause, started_at_ms, duration_us,
-            outcome, status, error, fuel, memory_bytes, host_calls, host_bytes, attempts)
+            outcome, status, error, fuel, memory_bytes, host_calls, host_bytes, attempts,
+            receipt)
          SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
             $6::bigint[], $7::bigint[], $8::text[], $9::integer[], $10::text[], $11::bigint[],
-            $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
+            $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::text[])
          ON CONFLICT DO NOTHING",
     )
     .bind(column!(e => e.id.0))
@@ -155,6 +218,7 @@ async fn record_executions(
     .bind(column!(e => signed(e.usage.host_calls)))
     .bind(column!(e => signed(e.usage.host_bytes)))
     .bind(column!(e => i64::from(e.attempts)))
+    .bind(receipts)
     .execute(connection)
     .await
     .map(drop)
@@ -202,6 +266,8 @@ fn execution(row: &PgRow) -> Result<Execution, StoreError> {
     let error = error.map(|json| serde_json::from_str(&json)).transpose();
     let status: Option<i32> = row.try_get("status").map_err(failed)?;
     let attempts = row.try_get("attempts").map_err(failed)?;
+    let receipt: Option<String> = row.try_get("receipt").map_err(failed)?;
+    let receipt = Receipt::of_column(receipt.as_deref())?;
     Ok(Execution {
         id: ExecutionId(row.try_get("id").map_err(failed)?),
         app: AppId(row.try_get("app_id").map_err(failed)?),
@@ -218,7 +284,11 @@ fn execution(row: &PgRow) -> Result<Execution, StoreError> {
             memory_bytes: get("memory_bytes")?,
             host_calls: get("host_calls")?,
             host_bytes: get("host_bytes")?,
+            received_bytes: receipt.received_bytes,
+            calls: receipt.calls,
+            compile_us: receipt.compile_us,
         },
+        commit: receipt.commit,
         attempts: unsigned("attempts", attempts)?,
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use picloud_shared::execution::LogQuery;
+use picloud_shared::execution::{ExecutionPage, ExecutionQuery, LogQuery};
 use picloud_shared::{
     AppId, Execution, ExecutionId, ExecutionStore, Level, LogLine, ReleaseNumber, StoreError, Usage,
 };
@@ -15,6 +15,7 @@ use super::SqliteDatabase;
 use crate::convert::{
     corrupt, failed, level, level_number, signed, to_json, unsigned, without_nul,
 };
+use crate::execution_row::{Filters, Receipt};
 
 pub(crate) struct SqliteExecutionStore(pub(crate) Arc<SqliteDatabase>);
 
@@ -31,19 +32,82 @@ impl ExecutionStore for SqliteExecutionStore {
     async fn executions(
         &self,
         app: AppId,
-        before: Option<ExecutionId>,
-        limit: u32,
-    ) -> Result<Vec<Execution>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM executions WHERE app_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
-        )
-        .bind(app.0)
-        .bind(before.map_or(Uuid::max(), |before| before.0))
-        .bind(limit)
-        .fetch_all(&self.0.history.readers)
-        .await
-        .map_err(failed)?;
-        rows.iter().map(execution).collect()
+        query: &ExecutionQuery,
+    ) -> Result<ExecutionPage, StoreError> {
+        // Statements of their own for failures, so that these have their index.
+        macro_rules! select {
+            ($columns:literal, $from:literal, $rest:literal) => {
+                concat!(
+                    "SELECT ",
+                    $columns,
+                    " FROM executions ",
+                    $from,
+                    " AND app_id = ?1 AND id BETWEEN ?2 AND ?3 ",
+                    $rest
+                )
+            };
+        }
+        macro_rules! last {
+            ($from:literal) => {
+                select!("id", $from, "ORDER BY id DESC LIMIT 1 OFFSET ?4")
+            };
+        }
+        macro_rules! page {
+            ($from:literal) => {
+                select!(
+                    "*",
+                    $from,
+                    "AND (?4 IS NULL OR outcome = ?4)
+                     AND (?5 IS NULL OR handler = ?5)
+                     AND (?6 IS NULL OR release = ?6)
+                     AND (?7 IS NULL OR status = ?7)
+                     AND (?8 IS NULL OR instr(error, ?9) > 0 OR EXISTS (
+                        SELECT 1 FROM logs
+                        WHERE logs.app_id = ?1 AND logs.execution = executions.id
+                            AND (instr(message, ?8) > 0 OR instr(fields, ?8) > 0)))
+                     ORDER BY id DESC LIMIT ?10"
+                )
+            };
+        }
+        let Some((mut low, high)) = query.ids() else { return Ok(query.page(Vec::new(), None)) };
+        let filters = Filters::of(query)?;
+        let (last, page) = if filters.is_failed {
+            (
+                last!("INDEXED BY executions_failed WHERE outcome <> 'ok'"),
+                page!("INDEXED BY executions_failed WHERE outcome <> 'ok'"),
+            )
+        } else {
+            (last!("WHERE true"), page!("WHERE true"))
+        };
+        let mut ended_at = None;
+        if query.is_selective() {
+            let last: Option<Uuid> = sqlx::query_scalar(last)
+                .bind(app.0)
+                .bind(low.0)
+                .bind(high.0)
+                .bind(query.scan.saturating_sub(1))
+                .fetch_optional(&self.0.history.readers)
+                .await
+                .map_err(failed)?;
+            ended_at = last.map(ExecutionId);
+            low = ended_at.unwrap_or(low);
+        }
+        let rows = sqlx::query(page)
+            .bind(app.0)
+            .bind(low.0)
+            .bind(high.0)
+            .bind(filters.outcome)
+            .bind(filters.handler)
+            .bind(filters.release)
+            .bind(filters.status)
+            .bind(filters.text)
+            .bind(filters.text_in_json)
+            .bind(query.limit.saturating_add(1))
+            .fetch_all(&self.0.history.readers)
+            .await
+            .map_err(failed)?;
+        let executions = rows.iter().map(execution).collect::<Result<_, _>>()?;
+        Ok(query.page(executions, ended_at))
     }
 
     async fn execution(
@@ -122,10 +186,11 @@ async fn record(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO executions (id, app_id, release, handler, cause, started_at_ms, duration_us,
-            outcome, status, error, fuel, memory_bytes, host_calls, host_bytes, attempts)
+            outcome, status, error, fuel, memory_bytes, host_calls, host_bytes, attempts,
+            receipt)
          SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4,
             value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10,
-            value ->> 11, value ->> 12, value ->> 13, value ->> 14
+            value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15
          FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING;
          INSERT INTO logs (execution, app_id, at_ms, level, message, fields)
          SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
@@ -161,6 +226,7 @@ fn executions_json(executions: &[Execution]) -> Result<String, StoreError> {
                 signed(usage.host_calls),
                 signed(usage.host_bytes),
                 execution.attempts,
+                Receipt::column(execution)?,
             ))
         })
         .collect::<Result<Vec<_>, StoreError>>()?;
@@ -193,6 +259,8 @@ fn execution(row: &SqliteRow) -> Result<Execution, StoreError> {
     let error = error.map(|json| serde_json::from_str(&json)).transpose();
     let status: Option<i64> = row.try_get("status").map_err(failed)?;
     let attempts = row.try_get("attempts").map_err(failed)?;
+    let receipt: Option<String> = row.try_get("receipt").map_err(failed)?;
+    let receipt = Receipt::of_column(receipt.as_deref())?;
     Ok(Execution {
         id: ExecutionId(row.try_get("id").map_err(failed)?),
         app: AppId(row.try_get("app_id").map_err(failed)?),
@@ -209,7 +277,11 @@ fn execution(row: &SqliteRow) -> Result<Execution, StoreError> {
             memory_bytes: get("memory_bytes")?,
             host_calls: get("host_calls")?,
             host_bytes: get("host_bytes")?,
+            received_bytes: receipt.received_bytes,
+            calls: receipt.calls,
+            compile_us: receipt.compile_us,
         },
+        commit: receipt.commit,
         attempts: unsigned("attempts", attempts)?,
     })
 }

@@ -1,5 +1,6 @@
 //! What the cases share: databases to run on and short ways to say things.
 
+use picloud_shared::execution::ExecutionQuery;
 use picloud_shared::kv::{Change, Entry, Range, Seen, Write, WriteSet};
 use picloud_shared::unit::Quotas;
 use picloud_shared::{
@@ -63,7 +64,14 @@ pub fn execution(app: AppId, n: u8) -> Execution {
         outcome: "ok".to_owned(),
         status: Some(200),
         error: None,
-        usage: Usage { fuel: 1 << 40, memory_bytes: 2, host_calls: 3, host_bytes: 4 },
+        usage: Usage {
+            fuel: 1 << 40,
+            memory_bytes: 2,
+            host_calls: 3,
+            host_bytes: 4,
+            ..Usage::default()
+        },
+        commit: None,
         attempts: 1,
     }
 }
@@ -78,6 +86,12 @@ pub fn line(app: AppId, execution: ExecutionId, message: &str) -> LogLine {
         message: message.to_owned(),
         fields: None,
     }
+}
+
+/// The app's newest executions.
+pub async fn newest(stores: &Stores, app: AppId) -> Vec<Execution> {
+    let query = ExecutionQuery { limit: 9, scan: 1_000, ..ExecutionQuery::default() };
+    stores.executions.executions(app, &query).await.unwrap().executions
 }
 
 pub async fn app(stores: &Stores, slug: &str) -> App {

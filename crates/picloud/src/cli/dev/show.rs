@@ -149,6 +149,7 @@ mod tests {
             status: Some(status),
             error,
             usage: Usage::default(),
+            commit: None,
             attempts: 1,
         };
         let files = BTreeMap::from([("index.rhai".to_owned(), Bytes::from_static(b"throw 1"))]);

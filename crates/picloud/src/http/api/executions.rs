@@ -1,13 +1,15 @@
 //! Executions: what ran, and how it ended.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use picloud_shared::execution::LogQuery;
-use picloud_shared::{Execution, ExecutionId, LogLine};
-use serde::Serialize;
-use utoipa::ToSchema;
+use picloud_shared::execution::{ExecutionQuery, LogQuery};
+use picloud_shared::{Execution, ExecutionId, LogLine, ReleaseNumber};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,6 +20,12 @@ use crate::node::Node;
 
 /// Log lines that an execution is shown with.
 const MAX_LINES: u32 = 10_000;
+/// Executions that a request looks at to find those that match; fewer if it
+/// has to read their logs.
+const MAX_SCAN: u32 = 20_000;
+const MAX_TEXT_SCAN: u32 = 1_000;
+/// Bytes of a text that is looked for.
+const MAX_TEXT: usize = 1_024;
 
 type ExecutionList = List<Execution, ExecutionId>;
 
@@ -25,30 +33,86 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct ExecutionsQuery {
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// Items of a page, by default 100.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// Only those that ended so: the code of an outcome, or `failed` for any
+    /// but `ok`.
+    outcome: Option<String>,
+    /// Only those of this handler.
+    handler: Option<String>,
+    /// Only those of this release.
+    release: Option<ReleaseNumber>,
+    /// Only those that were answered with this HTTP status.
+    status: Option<u16>,
+    /// Only those that began then or later, Unix time in milliseconds.
+    from_ms: Option<u64>,
+    /// Only those that began before then, Unix time in milliseconds.
+    until_ms: Option<u64>,
+    /// Only those with this text in their log or in their error's message.
+    text: Option<String>,
+    /// Only those whose id begins like this.
+    id: Option<String>,
+}
+
+impl ExecutionsQuery {
+    fn query(self) -> Result<ExecutionQuery, Problem> {
+        let page = Page { after: self.after, limit: self.limit };
+        if self.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT) {
+            let detail = format!("`text` may have {MAX_TEXT} bytes");
+            return Err(Problem::bad_request("invalid_query", detail));
+        }
+        Ok(ExecutionQuery {
+            before: page.after()?,
+            id: parsed("id", self.id.as_deref())?,
+            from_ms: self.from_ms,
+            until_ms: self.until_ms,
+            outcome: parsed("outcome", self.outcome.as_deref())?,
+            handler: self.handler,
+            release: self.release,
+            status: self.status,
+            scan: if self.text.is_some() { MAX_TEXT_SCAN } else { MAX_SCAN },
+            text: self.text,
+            limit: page.limit(),
+        })
+    }
+}
+
+/// A parameter of the query that is more than a text.
+fn parsed<T: FromStr<Err: Display>>(name: &str, text: Option<&str>) -> Result<Option<T>, Problem> {
+    text.map(str::parse).transpose().map_err(|error: T::Err| {
+        Problem::bad_request("invalid_query", format!("`{name}`: {error}"))
+    })
+}
+
 /// The app's executions, newest first.
+///
+/// With filters a page can hold fewer than `limit` and have a `next` all the
+/// same: it has looked at as many executions as one request may.
 #[utoipa::path(
     get,
     path = "/apps/{app}/executions",
     operation_id = "list_executions",
     tag = "executions",
-    params(Page),
+    params(ExecutionsQuery),
     responses((status = 200, body = ExecutionList)),
     security(("token" = ["read"])),
 )]
 async fn list(
     State(node): State<Arc<Node>>,
     OfApp(app): OfApp,
-    Query(page): Query<Page>,
+    Query(query): Query<ExecutionsQuery>,
 ) -> Result<Json<ExecutionList>, Problem> {
-    let before = page.after::<ExecutionId>()?;
+    let query = query.query()?;
     // What has answered already is to be found.
     node.recorder.flush().await;
-    let store = &node.stores.executions;
-    let mut executions = store.executions(app.id, before, page.limit() + 1).await?;
-    let more = executions.len() > page.limit() as usize;
-    executions.truncate(page.limit() as usize);
-    let next = executions.last().filter(|_| more).map(|execution| execution.id);
-    Ok(Json(List { items: executions, next }))
+    let page = node.stores.executions.executions(app.id, &query).await?;
+    Ok(Json(List { items: page.executions, next: page.next }))
 }
 
 /// An execution with its log.

@@ -8,7 +8,8 @@ use picloud_shared::{AppSlug, BlobHash, LimitOverrides, NewRelease};
 use picloud_store::Stores;
 
 use crate::support::{
-    NOW, PLENTY, app, assert_conflict, commit, execution, line, on_both, put, set, two_apps, value,
+    NOW, PLENTY, app, assert_conflict, commit, execution, line, newest, on_both, put, set, two_apps,
+    value,
 };
 
 on_both![
@@ -112,7 +113,7 @@ async fn a_deleted_app_takes_everything_with_it_and_nothing_else(stores: &Stores
         assert_eq!(stores.releases.find(app, number).await.unwrap().is_some(), left);
         assert_eq!(!stores.releases.contents(app, number).await.unwrap().is_empty(), left);
         assert_eq!(stores.releases.blob(app, hash).await.unwrap().is_some(), left);
-        let executions = stores.executions.executions(app, None, 9).await.unwrap();
+        let executions = newest(stores, app).await;
         assert_eq!(!executions.is_empty(), left);
         let query = LogQuery { limit: 9, ..LogQuery::default() };
         assert_eq!(!stores.executions.logs(app, &query).await.unwrap().is_empty(), left);

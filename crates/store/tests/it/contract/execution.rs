@@ -1,15 +1,20 @@
 //! Executions and logs.
 
-use picloud_shared::execution::LogQuery;
-use picloud_shared::{AppId, Execution, Level, LogLine, Position, ScriptError};
+use picloud_shared::execution::{ExecutionQuery, LogQuery, OutcomeFilter};
+use picloud_shared::receipt::{Commit, Service};
+use picloud_shared::{AppId, Execution, Level, LogLine, Position, ReleaseNumber, ScriptError};
 use picloud_store::Stores;
 
-use crate::support::{NOW, app, execution, line, on_both, two_apps};
+use crate::support::{NOW, app, execution, line, newest, on_both, two_apps};
 
 on_both![
     an_execution_comes_back_as_it_was_recorded,
     numbers_too_large_for_a_database_become_its_largest,
+    a_receipt_comes_back_service_by_service,
     executions_are_listed_newest_first_in_pages,
+    executions_are_found_by_what_they_are,
+    executions_are_found_by_text_letter_by_letter,
+    a_search_ends_after_so_many_and_says_where_to_go_on,
     an_execution_recorded_twice_is_there_once,
     lines_come_oldest_first_and_go_on_after_a_cursor,
     lines_are_chosen_by_level_and_execution,
@@ -22,6 +27,18 @@ on_both![
 
 async fn record(stores: &Stores, lines: &[LogLine]) {
     stores.executions.record(&[], lines).await.unwrap();
+}
+
+fn everything() -> ExecutionQuery {
+    ExecutionQuery { limit: 9, scan: 1_000, ..ExecutionQuery::default() }
+}
+
+/// What a query finds, and where it would go on: each by its `n`.
+async fn found(stores: &Stores, app: AppId, query: ExecutionQuery) -> (Vec<u64>, Option<u64>) {
+    let page = stores.executions.executions(app, &query).await.unwrap();
+    let n = |execution: Execution| execution.started_at_ms - NOW;
+    let next = page.next.map(|id| (0..=u8::MAX).find(|&n| execution(app, n).id == id).unwrap());
+    (page.executions.into_iter().map(n).collect(), next.map(u64::from))
 }
 
 async fn messages(stores: &Stores, app: AppId, query: LogQuery) -> Vec<String> {
@@ -64,13 +81,130 @@ async fn executions_are_listed_newest_first_in_pages(stores: &Stores) {
     stores.executions.record(&batch, &[]).await.unwrap();
     let page = async |before: Option<u8>, limit| {
         let before = before.map(|n| execution(app, n).id);
-        let page = stores.executions.executions(app, before, limit).await.unwrap();
-        page.into_iter().map(|execution| execution.started_at_ms - NOW).collect::<Vec<_>>()
+        found(stores, app, ExecutionQuery { before, limit, ..everything() }).await
     };
-    assert_eq!(page(None, 9).await, [4, 3, 2, 1]);
-    assert_eq!(page(None, 2).await, [4, 3]);
-    assert_eq!(page(Some(3), 1).await, [2]);
-    assert!(page(Some(1), 9).await.is_empty());
+    assert_eq!(page(None, 9).await, (vec![4, 3, 2, 1], None));
+    assert_eq!(page(None, 4).await, (vec![4, 3, 2, 1], None));
+    assert_eq!(page(None, 2).await, (vec![4, 3], Some(3)));
+    assert_eq!(page(Some(3), 1).await, (vec![2], Some(2)));
+    assert_eq!(page(Some(1), 9).await, (vec![], None));
+}
+
+async fn a_receipt_comes_back_service_by_service(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let mut recorded = execution(app, 1);
+    recorded.usage.calls.count(Service::Kv);
+    recorded.usage.calls.count(Service::Kv);
+    recorded.usage.calls.count(Service::Log);
+    recorded.usage.received_bytes = u64::MAX;
+    recorded.usage.compile_us = 7;
+    recorded.commit = Some(Commit { entries: 1, files: 2, events: 3, bytes: 4 });
+    stores.executions.record(std::slice::from_ref(&recorded), &[]).await.unwrap();
+    assert_eq!(newest(stores, app).await, [recorded]);
+}
+
+async fn executions_are_found_by_what_they_are(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let outcome = |n, outcome: &str| Execution { outcome: outcome.to_owned(), ..execution(app, n) };
+    let batch = [
+        execution(app, 1),
+        outcome(2, "timed_out"),
+        Execution { handler: "%.rhai".to_owned(), status: None, ..execution(app, 3) },
+        Execution { release: ReleaseNumber(4), ..outcome(4, "script_error") },
+        Execution { status: Some(404), handler: "a\0b".to_owned(), ..execution(app, 5) },
+    ];
+    stores.executions.record(&batch, &[]).await.unwrap();
+    let found = async |query| found(stores, app, query).await.0;
+    let handler = |handler: &str| Some(handler.to_owned());
+    for (query, expected) in [
+        (ExecutionQuery { outcome: Some(OutcomeFilter::Failed), ..everything() }, vec![4, 2]),
+        (ExecutionQuery { outcome: Some(OutcomeFilter::Is("ok")), ..everything() }, vec![5, 3, 1]),
+        (ExecutionQuery { outcome: Some(OutcomeFilter::Is("timed_out")), ..everything() }, vec![2]),
+        (ExecutionQuery { handler: handler("%.rhai"), ..everything() }, vec![3]),
+        (ExecutionQuery { handler: handler("a\0b"), ..everything() }, vec![5]),
+        (ExecutionQuery { handler: handler("api.rhai"), ..everything() }, vec![]),
+        (ExecutionQuery { handler: handler("' OR 1=1 --"), ..everything() }, vec![]),
+        (ExecutionQuery { release: Some(ReleaseNumber(3)), ..everything() }, vec![5, 3, 2, 1]),
+        (ExecutionQuery { release: Some(ReleaseNumber(i64::MIN)), ..everything() }, vec![]),
+        (ExecutionQuery { status: Some(404), ..everything() }, vec![5]),
+        (ExecutionQuery { status: Some(u16::MAX), ..everything() }, vec![]),
+        (ExecutionQuery { from_ms: Some(NOW + 2), ..everything() }, vec![5, 4, 3, 2]),
+        (ExecutionQuery { until_ms: Some(NOW + 3), ..everything() }, vec![2, 1]),
+        (
+            ExecutionQuery {
+                from_ms: Some(NOW + 2),
+                until_ms: Some(NOW + 5),
+                outcome: Some(OutcomeFilter::Failed),
+                release: Some(ReleaseNumber(3)),
+                ..everything()
+            },
+            vec![2],
+        ),
+        (ExecutionQuery { id: batch[2].id.to_string().parse().ok(), ..everything() }, vec![3]),
+        (ExecutionQuery { id: "0".parse().ok(), ..everything() }, vec![5, 4, 3, 2, 1]),
+        (ExecutionQuery { id: "f".parse().ok(), ..everything() }, vec![]),
+    ] {
+        assert_eq!(found(query.clone()).await, expected, "{query:?}");
+    }
+}
+
+async fn executions_are_found_by_text_letter_by_letter(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let error = Some(ScriptError::new("no \"such\" thing: 100%\n\\"));
+    let batch = [execution(app, 1), execution(app, 2), Execution { error, ..execution(app, 3) }];
+    let lines = [
+        line(app, batch[0].id, "it took 100% of a_while\0"),
+        LogLine { fields: Some(r#"{"order":"x-17"}"#.to_owned()), ..line(app, batch[1].id, "é") },
+    ];
+    stores.executions.record(&batch, &lines).await.unwrap();
+    for (text, expected) in [
+        ("100%", vec![3, 1]),
+        ("100%\n\\", vec![3]),
+        ("\"such\"", vec![3]),
+        ("%", vec![3, 1]),
+        ("a_w", vec![1]),
+        ("a.w", vec![]),
+        ("\0", vec![1]),
+        ("é", vec![2]),
+        ("É", vec![]),
+        ("x-17", vec![2]),
+        ("TOOK", vec![]),
+        ("", vec![3, 2, 1]),
+    ] {
+        let query = ExecutionQuery { text: Some(text.to_owned()), ..everything() };
+        let (found, next) = found(stores, app, query).await;
+        // An empty text is in every line and every error, and only there.
+        assert_eq!(found, expected, "{text:?}");
+        assert_eq!(next, None);
+    }
+}
+
+async fn a_search_ends_after_so_many_and_says_where_to_go_on(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let batch: Vec<_> = (1..=7)
+        .map(|n| {
+            let outcome = if n % 3 == 0 { "timed_out" } else { "ok" };
+            let release = ReleaseNumber(if n == 1 { 1 } else { 2 });
+            Execution { outcome: outcome.to_owned(), release, ..execution(app, n) }
+        })
+        .collect();
+    stores.executions.record(&batch, &[]).await.unwrap();
+    let rare = ExecutionQuery { release: Some(ReleaseNumber(1)), scan: 3, ..everything() };
+    let page = async |before: Option<u8>| {
+        let before = before.map(|n| execution(app, n).id);
+        found(stores, app, ExecutionQuery { before, ..rare.clone() }).await
+    };
+    assert_eq!(page(None).await, (vec![], Some(5)));
+    assert_eq!(page(Some(5)).await, (vec![], Some(2)));
+    assert_eq!(page(Some(2)).await, (vec![1], None));
+
+    // Failures are found without looking at what went well.
+    let failed = ExecutionQuery { outcome: Some(OutcomeFilter::Failed), scan: 3, ..everything() };
+    assert_eq!(found(stores, app, failed).await, (vec![6, 3], None));
+    // A full page goes on after its last, not after the scan's.
+    let full =
+        ExecutionQuery { release: Some(ReleaseNumber(2)), limit: 1, scan: 3, ..everything() };
+    assert_eq!(found(stores, app, full).await, (vec![7], Some(7)));
 }
 
 async fn an_execution_recorded_twice_is_there_once(stores: &Stores) {
@@ -78,7 +212,7 @@ async fn an_execution_recorded_twice_is_there_once(stores: &Stores) {
     let first = execution(app, 1);
     stores.executions.record(std::slice::from_ref(&first), &[]).await.unwrap();
     stores.executions.record(&[first.clone(), execution(app, 2)], &[]).await.unwrap();
-    assert_eq!(stores.executions.executions(app, None, 9).await.unwrap().len(), 2);
+    assert_eq!(newest(stores, app).await.len(), 2);
 }
 
 async fn lines_come_oldest_first_and_go_on_after_a_cursor(stores: &Stores) {
@@ -148,7 +282,7 @@ async fn pruning_takes_the_oldest_first_and_so_many_at_most(stores: &Stores) {
         .collect();
     stores.executions.record(&executions, &lines).await.unwrap();
     let left = async || {
-        let executions = stores.executions.executions(app, None, 9).await.unwrap();
+        let executions = newest(stores, app).await;
         let query = LogQuery { limit: 9, ..LogQuery::default() };
         let lines = stores.executions.logs(app, &query).await.unwrap();
         let mut at: Vec<_> = lines.iter().map(|line| line.at_ms - NOW).collect();
@@ -173,7 +307,14 @@ async fn two_apps_never_meet(stores: &Stores) {
     let seq = stores.executions.logs(alice, &all).await.unwrap()[0].seq;
     assert_eq!(stores.executions.execution(bob, mine.id).await.unwrap(), None);
     let later = Some(execution(alice, 9).id);
-    assert!(stores.executions.executions(bob, later, 9).await.unwrap().is_empty());
+    let text = Some("secret".to_owned());
+    for forged in [
+        ExecutionQuery { before: later, ..everything() },
+        ExecutionQuery { id: mine.id.to_string().parse().ok(), ..everything() },
+        ExecutionQuery { text: text.clone(), ..everything() },
+    ] {
+        assert_eq!(found(stores, bob, forged).await, (vec![], None));
+    }
     for forged in [
         all.clone(),
         LogQuery { execution: Some(mine.id), ..all.clone() },
@@ -183,9 +324,12 @@ async fn two_apps_never_meet(stores: &Stores) {
         assert!(messages(stores, bob, forged).await.is_empty());
     }
 
-    // The same id in another app is another execution.
+    // The same id in another app is another execution, with another log.
     let theirs = Execution { app: bob, outcome: "theirs".to_owned(), ..mine.clone() };
     stores.executions.record(std::slice::from_ref(&theirs), &[]).await.unwrap();
+    let query = ExecutionQuery { text, ..everything() };
+    assert!(found(stores, bob, query.clone()).await.0.is_empty());
+    assert_eq!(found(stores, alice, query).await.0, [1]);
     assert_eq!(stores.executions.execution(alice, mine.id).await.unwrap(), Some(mine));
     assert_eq!(stores.executions.execution(bob, theirs.id).await.unwrap(), Some(theirs));
 }
@@ -196,7 +340,7 @@ async fn records_of_an_app_that_is_gone_do_not_hold_up_the_rest(stores: &Stores)
     let batch = [execution(alice, 1), execution(bob, 2)];
     let lines = [line(alice, batch[0].id, "x"), line(bob, batch[1].id, "y")];
     stores.executions.record(&batch, &lines).await.unwrap();
-    assert_eq!(stores.executions.executions(bob, None, 9).await.unwrap().len(), 1);
+    assert_eq!(newest(stores, bob).await.len(), 1);
     let all = LogQuery { limit: 9, ..LogQuery::default() };
     assert_eq!(messages(stores, bob, all).await, ["y"]);
 }

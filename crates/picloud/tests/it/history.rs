@@ -1,0 +1,158 @@
+//! What ran, found again: searches, receipts.
+
+use serde_json::{Value, json};
+
+use crate::support::Picloud;
+
+/// An app whose handlers end in several ways.
+async fn shop() -> Picloud {
+    let server = Picloud::start(&[]);
+    let order = r#"
+        fn post(req) {
+            let orders = kv::collection("orders");
+            orders.set("a", 17);
+            orders.set("b", "xy");
+            log::info("order 17% done", #{ sku: "Z-9" });
+            orders.get("a")
+        }
+    "#;
+    let files = [
+        ("order.rhai", order),
+        ("broken.rhai", "fn get(req) { throw \"no \\\"stock\\\" left\" }"),
+        ("loop.rhai", "fn get(req) { loop {} }"),
+        ("missing.rhai", "fn get(req) { response::status(404) }"),
+    ];
+    server.deploy("shop", &files).await;
+    for (method, path) in
+        [("POST", "/order"), ("GET", "/broken"), ("GET", "/loop"), ("GET", "/missing")]
+    {
+        server.request("shop.localhost", method, path, "").await;
+    }
+    server
+}
+
+async fn causes(server: &Picloud, query: &str) -> Vec<String> {
+    let found = server.api("GET", &format!("/apps/shop/executions?{query}"), "").await;
+    assert_eq!(found.status, 200, "{query}: {found:?}");
+    let items = found.json()["items"].as_array().unwrap().clone();
+    items.iter().map(|item| item["cause"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn executions_are_searched_by_what_is_known_of_them() {
+    let server = shop().await;
+    let all = server.api("GET", "/apps/shop/executions", "").await.json();
+    let (newest, oldest) = (&all["items"][0], &all["items"][3]);
+    let id = oldest["id"].as_str().unwrap();
+    let time = newest["started_at_ms"].as_u64().unwrap();
+    for (query, expected) in [
+        ("outcome=failed", vec!["GET /loop", "GET /broken"]),
+        ("outcome=out_of_fuel", vec!["GET /loop"]),
+        ("outcome=ok", vec!["GET /missing", "POST /order"]),
+        ("handler=order.rhai", vec!["POST /order"]),
+        ("handler=order", vec![]),
+        ("release=1&status=404", vec!["GET /missing"]),
+        ("release=2", vec![]),
+        ("text=17%25", vec!["POST /order"]),
+        ("text=Z-9", vec!["POST /order"]),
+        ("text=no+%22stock%22", vec!["GET /broken"]),
+        ("text=%25", vec!["POST /order"]),
+        (&format!("id={id}"), vec!["POST /order"]),
+        (&format!("from_ms={}", time + 1), vec![]),
+        (&format!("until_ms={}&outcome=failed", time + 1), vec!["GET /loop", "GET /broken"]),
+    ] {
+        assert_eq!(causes(&server, query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_parameters_find_nothing_or_are_refused() {
+    let server = shop().await;
+    for query in [
+        "outcome=ok%27+OR+1%3D1--",
+        "outcome=",
+        "release=one",
+        "status=-1",
+        "status=65536",
+        "from_ms=-1",
+        "from_ms=18446744073709551616",
+        "id=zz",
+        "id=%25",
+        "after=nonsense",
+        "limit=x",
+        "handlers=typo",
+        &format!("text={}", "a".repeat(1_025)),
+    ] {
+        let answer = server.api("GET", &format!("/apps/shop/executions?{query}"), "").await;
+        let code = answer.json()["code"].clone();
+        assert_eq!(answer.status, 400, "{query}: {answer:?}");
+        assert!(code == "invalid_query" || code == "invalid_cursor", "{query}: {code}");
+    }
+    for query in [
+        "handler=%27%3B+DROP+TABLE+executions%3B--",
+        "handler=%00",
+        "text=%00%FF",
+        "release=-9223372036854775808",
+        "from_ms=18446744073709551615",
+        "until_ms=0",
+        "id=ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "after=00000000-0000-0000-0000-000000000000",
+    ] {
+        assert_eq!(causes(&server, query).await, [""; 0], "{query}");
+    }
+    assert_eq!(causes(&server, "limit=4294967295&until_ms=18446744073709551615").await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_receipt_says_what_an_execution_used_and_wrote() {
+    let server = shop().await;
+    let found = server.api("GET", "/apps/shop/executions?handler=order.rhai", "").await.json();
+    let execution = &found["items"][0];
+    let usage = &execution["usage"];
+    assert_eq!(usage["calls"], json!({ "kv": 3, "log": 1 }));
+    assert_eq!((&usage["host_calls"], &usage["received_bytes"]), (&json!(4), &json!(2)));
+    assert!(usage["memory_bytes"].as_u64().unwrap() > 0);
+    // Deploying has compiled it.
+    assert_eq!(usage["compile_us"], 0);
+    assert_eq!(
+        execution["commit"],
+        json!({ "entries": 2, "files": 0, "events": 0, "bytes": "a17b\"xy\"".len() })
+    );
+    let failed = server.api("GET", "/apps/shop/executions?outcome=script_error", "").await.json();
+    assert_eq!(failed["items"][0]["commit"], Value::Null);
+
+    let id = execution["id"].as_str().unwrap();
+    let shown = server.cli(["executions", "show", id, "--app", "shop"]).ok();
+    assert!(shown.contains("host calls 4 (kv 3, log 1)"), "{shown}");
+    assert!(shown.contains("wrote 8 B (entries 2)"), "{shown}");
+}
+
+#[tokio::test]
+async fn executions_are_searched_on_the_command_line() {
+    let server = shop().await;
+    let cli = |args: &[&str]| server.cli([&["executions", "--app", "shop"], args].concat());
+    let found = |args: &[&str]| {
+        let found = cli(&[args, &["--json"]].concat()).json();
+        let items = found["items"].as_array().unwrap().clone();
+        items.into_iter().map(|item| item["cause"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&["--outcome", "failed", "-n", "1"]), ["GET /loop"]);
+    assert_eq!(found(&["--handler", "broken.rhai", "--since", "1h"]), ["GET /broken"]);
+    assert_eq!(found(&["--release", "1", "--status", "404"]), ["GET /missing"]);
+    assert_eq!(found(&["--text", "17% done", "--until", "2999-01-01"]), ["POST /order"]);
+    assert!(found(&["--until", "1h"]).is_empty());
+    assert_eq!(cli(&["--outcome", "sad"]).code, 2);
+    assert_eq!(cli(&["--since", "yesterday"]).code, 2);
+
+    let found = cli(&["--handler", "loop.rhai", "--json"]).json();
+    let id = found["items"][0]["id"].as_str().unwrap();
+    // An id's last digits are random, those before them are the time.
+    let show = |id: &str| server.cli(["executions", "show", id, "--app", "shop"]);
+    let shown = show(&id[..id.len() - 1]).ok();
+    assert!(shown.starts_with("GET /loop  out_of_fuel"), "{shown}");
+    let ambiguous = show(&id[..1]);
+    assert!(ambiguous.code == 1 && ambiguous.stderr.contains("give more of it"), "{ambiguous:?}");
+    let missing = show("ffff");
+    assert!(missing.code == 1 && missing.stderr.contains("no execution whose id"), "{missing:?}");
+    assert_eq!(show("nonsense").code, 2);
+}
