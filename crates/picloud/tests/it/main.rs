@@ -34,6 +34,7 @@ mod fairness;
 mod guides;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod ingress;
