@@ -191,7 +191,7 @@ mod tests {
         };
         assert_eq!(plain(&problem_text(&problem)), "error[not_found]: there is no app x");
         problem.detail = None;
-        problem.status = 401;
+        problem.code = "unauthorized".to_owned();
         assert!(plain(&problem_text(&problem)).contains("--token"));
     }
 }

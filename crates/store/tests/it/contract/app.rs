@@ -8,8 +8,8 @@ use picloud_shared::{AppSlug, BlobHash, LimitOverrides, NewRelease};
 use picloud_store::Stores;
 
 use crate::support::{
-    NOW, PLENTY, app, assert_conflict, commit, execution, line, newest, on_both, put, set, two_apps,
-    value,
+    NOW, PLENTY, app, assert_conflict, commit, execution, line, newest, on_both, put, set,
+    two_apps, value,
 };
 
 on_both![
