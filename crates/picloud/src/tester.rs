@@ -17,8 +17,8 @@ use picloud_executor_core::{Record, Task};
 use picloud_manager_core::{Error, Upload};
 use picloud_orchestrator_core::RunnableApp;
 use picloud_shared::{
-    AppSlug, CompileError, Event, Handler, Layout, NamedEvent, Outcome, Program, Sandbox as _,
-    ScriptError, layout,
+    AppSlug, CompileError, Event, Handler, Layout, LimitOverrides, NamedEvent, Outcome, Program,
+    Sandbox as _, ScriptError, layout,
 };
 use tempfile::TempDir;
 use tokio::sync::broadcast::error::TryRecvError;
@@ -185,6 +185,7 @@ impl Tester {
             node.contents.remove_app(old.id).await?;
         }
         let app = node.manager.create_app(&self.app, None).await?;
+        let app = node.manager.set_limits(&app, at_once()).await?;
         let deployed = node.manager.deploy(&app, Upload::Files(files.clone()), "test").await;
         self.server.invalidate(&self.app);
         match deployed {
@@ -248,4 +249,14 @@ fn issue(error: ScriptError, files: &BTreeMap<String, Bytes>) -> Issue {
     let file = error.position.as_ref().and_then(|at| files.get(&at.file));
     let source = file.and_then(|bytes| std::str::from_utf8(bytes).ok());
     Issue::new(error, source)
+}
+
+/// A test makes as many requests as it likes while its clock stands still.
+fn at_once() -> LimitOverrides {
+    const MANY: u64 = 1_000_000_000;
+    LimitOverrides {
+        requests_per_s: Some(MANY),
+        requests_burst: Some(MANY),
+        ..LimitOverrides::default()
+    }
 }
