@@ -1,10 +1,9 @@
 //! Who may use the control plane, and the record of what they change.
 //!
 //! Every request to the API passes [`authorize`] once. What its operation needs
-//! stands in the API's document ([`Policy`](super::api::Policy)), who asks is
-//! found out here, and `picloud-manager-core` decides. Handlers get their app
-//! from here and look none up by a name, so none can act on an app that was not
-//! asked about.
+//! stands in the API's document ([`Policy`]), who asks is found out here, and
+//! `picloud-manager-core` decides. Handlers get their app from here and look none
+//! up by a name, so none can act on an app that was not asked about.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
