@@ -19,7 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use futures_util::FutureExt;
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use picloud_orchestrator_core::Target;
@@ -60,10 +60,16 @@ impl Front {
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
         let dispatched = AssertUnwindSafe(self.dispatch(peer, request)).catch_unwind().await;
-        Ok(dispatched.unwrap_or_else(|_panic| {
+        let mut response = dispatched.unwrap_or_else(|_panic| {
             tracing::error!("a request's handler panicked");
             Problem::host_fault().into()
-        }))
+        });
+        // Kept connections come to an end while new ones are still accepted,
+        // so that no client writes to one at the moment in which it is closed.
+        if self.node.is_stopping() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
     }
 
     async fn dispatch(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {

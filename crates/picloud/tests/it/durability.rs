@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tempfile::TempDir;
 
-use crate::support::{Picloud, command, run};
+use crate::support::{PATIENCE, Picloud, command, run};
 
 const COUNTER: &str = "fn post(req) { `${kv::collection(\"c\").incr(req.query.key)}` }
     fn get(req) { `${kv::collection(\"c\").get_or(req.query.key, 0)}` }";
@@ -83,6 +83,49 @@ async fn a_request_under_way_is_finished_when_the_server_stops() {
     }
     assert!(server.terminate().success());
     assert_eq!(request.await.unwrap(), "4499998500000");
+}
+
+/// Clients on kept connections and on new ones, and one of the API, until
+/// nobody listens any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_when_the_server_stops_under_load() {
+    let mut server = Picloud::start(&[]);
+    server.deploy("count", &[("index.rhai", COUNTER)]).await;
+    let limits = r#"{ "limits": { "requests_per_s": 100000, "requests_burst": 100000 } }"#;
+    assert_eq!(server.api("PUT", "/apps/count", limits).await.status, 200);
+    let answered = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (0..24)
+        .map(|n| {
+            let kept = usize::from(n % 3 != 0);
+            let client = picloud::client::http(false).pool_max_idle_per_host(kept);
+            let client = client.timeout(PATIENCE).build().unwrap();
+            let request = if n % 8 == 7 {
+                client.get(server.url("/api/v1/apps")).bearer_auth(server.token())
+            } else {
+                client.post(server.url("/?key=a")).header("host", "count.localhost")
+            };
+            let answered = Arc::clone(&answered);
+            tokio::spawn(async move {
+                loop {
+                    match request.try_clone().unwrap().send().await {
+                        Err(error) if error.is_connect() => return,
+                        answer => {
+                            let answer = answer.unwrap().error_for_status().unwrap();
+                            answer.bytes().await.unwrap();
+                            answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    while answered.load(Ordering::Relaxed) < 500 {
+        tokio::task::yield_now().await;
+    }
+    assert!(server.terminate().success());
+    for client in clients {
+        client.await.unwrap();
+    }
 }
 
 #[tokio::test]
