@@ -106,8 +106,8 @@ const NEEDS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What cannot be undone for those who come after: they are refused to those
-/// who may not, and tried by nobody else here.
+/// What cannot be undone for those who come after: refused to those who may
+/// not, and tried by the others at the very end.
 const FINAL: &[&str] = &["delete_app", "log_out"];
 
 /// Everybody who could ask, from the least to the most.
@@ -168,7 +168,7 @@ impl World {
         let mut tokens = BTreeMap::new();
         for name in ["stranger", "viewer", "developer", "owner", "admin"] {
             let role = if name == "admin" { "admin" } else { "member" };
-            tokens.insert(name, token(&server, name, role).await);
+            tokens.insert(name, server.account(name, role).await);
         }
         let world = Self { server, tokens };
         for (owner, app) in [("owner", "shop"), ("stranger", "other")] {
@@ -205,22 +205,6 @@ impl World {
         };
         self.send(bearer.as_deref(), method, path, "").await
     }
-}
-
-/// Has an account made and gives its token.
-async fn token(server: &Picloud, name: &str, role: &str) -> String {
-    let invite = server.api("POST", "/invites", json!({ "role": role }).to_string()).await.json();
-    let accept = json!({
-        "secret": invite["secret"], "name": name, "password": "correct horse battery",
-    });
-    let joined = server.api("POST", "/invites/accept", accept.to_string()).await;
-    assert_eq!(joined.status, 200, "{joined:?}");
-    let cookie = joined.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-    let headers = [("host", "localhost"), ("cookie", &*cookie), ("origin", "http://localhost")];
-    let wish = json!({ "name": "test", "scope": "admin" }).to_string();
-    let made = server.send("POST", "/api/v1/tokens", &headers, wish).await;
-    assert_eq!(made.status, 201, "{made:?}");
-    made.json()["secret"].as_str().unwrap().to_owned()
 }
 
 /// The document's operations: name, method, path and need.
@@ -296,6 +280,20 @@ async fn everybody_gets_exactly_what_is_theirs(args: &[&str]) {
     assert_eq!(world.ask(Some("owner"), "GET", "/apps/shop", "").await.status, 200);
     let members = world.ask(Some("owner"), "GET", "/apps/shop/members", "").await.json();
     assert_eq!(members["items"].as_array().unwrap().len(), 3);
+    the_final_ones(&world).await;
+}
+
+/// What is [`FINAL`], by those who may.
+async fn the_final_ones(world: &World) {
+    for who in [Who::Owner, Who::Admin, Who::Operator] {
+        assert_eq!(world.ask(Some("owner"), "PUT", "/apps/brief", "").await.status, 201);
+        assert_eq!(world.ask_as(who, "DELETE", "/apps/brief").await.status, 204, "{who:?}");
+        assert_eq!(world.ask(Some("owner"), "GET", "/apps/brief", "").await.status, 404);
+    }
+    for who in EVERYBODY.into_iter().filter(|who| (Who::Stranger..=Who::Admin).contains(who)) {
+        assert_eq!(world.ask_as(who, "DELETE", "/session").await.status, 204, "{who:?}");
+        assert_eq!(world.ask_as(who, "GET", "/session").await.status, 401, "{who:?}");
+    }
 }
 
 #[tokio::test]

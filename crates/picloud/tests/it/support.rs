@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long anything may take before a test fails. The first server of a build
@@ -135,6 +135,14 @@ impl Picloud {
         server
     }
 
+    /// A server that is started in some other way, whose data directory has a
+    /// path here that its process number tells.
+    pub fn start_as(command: Command, data_dir: impl FnOnce(u32) -> PathBuf) -> Self {
+        let mut server = Self::spawn(command, Path::new(""));
+        server.data_dir = data_dir(server.pid());
+        server
+    }
+
     fn begin(mut command: Command, data_dir: &Path) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
@@ -228,6 +236,23 @@ impl Picloud {
         let method = method.parse::<Method>().unwrap();
         let url = self.url(&format!("/api/v1{path}"));
         answer(self.http.request(method, url).bearer_auth(self.token()).body(body)).await
+    }
+
+    /// Makes an account and gives a token of it that may do all that it may.
+    pub async fn account(&self, name: &str, role: &str) -> String {
+        let invite = json!({ "role": role }).to_string();
+        let invite = self.api("POST", "/invites", invite).await.json();
+        let accept = json!({
+            "secret": invite["secret"], "name": name, "password": "correct horse battery",
+        });
+        let joined = self.api("POST", "/invites/accept", accept.to_string()).await;
+        assert_eq!(joined.status, 200, "{joined:?}");
+        let cookie = joined.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        let headers = [("host", "localhost"), ("cookie", &*cookie), ("origin", "http://localhost")];
+        let wish = json!({ "name": "test", "scope": "admin" }).to_string();
+        let made = self.send("POST", "/api/v1/tokens", &headers, wish).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.json()["secret"].as_str().unwrap().to_owned()
     }
 
     /// Deploys files; the answer must be a success.

@@ -36,6 +36,7 @@ on_both![
     what_is_used_is_counted_and_survives_a_restart,
     a_full_outbox_refuses_until_a_dead_letter_is_dropped,
     releases_that_are_deleted_make_room_for_new_ones,
+    apps_of_one_owner_have_the_owners_limits_together,
 ];
 
 async fn usage(server: &Picloud, app: &str) -> Value {
@@ -184,4 +185,70 @@ async fn releases_that_are_deleted_make_room_for_new_ones(args: &[&str]) {
     assert_eq!(gone.json()["code"], "not_found");
     server.deploy("alice", &of("\"0123456789 3\"")).await;
     assert_eq!(server.get("alice", "/").await.text(), "0123456789 3");
+}
+
+async fn apps_of_one_owner_have_the_owners_limits_together(args: &[&str]) {
+    let server = Picloud::start(args);
+    let mut bearers = Vec::new();
+    for name in ["alice", "bob"] {
+        bearers.push(format!("Bearer {}", server.account(name, "member").await));
+    }
+    let ask = async |bearer: &str, method: &str, path: &str, body: &str| {
+        let headers = [("host", "localhost"), ("authorization", bearer)];
+        server.send(method, &format!("/api/v1{path}"), &headers, body.to_owned()).await
+    };
+    let [alice, bob] = &*bearers else { unreachable!() };
+    let set = async |limits: Value| {
+        let answer = server.api("PUT", "/users/alice/limits", limits.to_string()).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+    };
+
+    set(json!({ "apps": 2, "kv_bytes": 1500 })).await;
+    let refused = ask(alice, "PUT", "/users/alice/limits", "{}").await;
+    assert_eq!(refused.status, 403, "nobody sets limits of their own");
+    let script = "fn get(req) { \"hello\" }
+        fn post(req) { let s = \"\"; s.pad(600, 'x'); kv::collection(\"c\").set(req.query.key, s); }";
+    for (bearer, app) in [(alice, "first"), (alice, "second"), (bob, "other")] {
+        let path = format!("/apps/{app}/scripts/index.rhai");
+        assert_eq!(ask(bearer, "PUT", &path, script).await.status, 201);
+    }
+    let third = ask(alice, "PUT", "/apps/third", "").await;
+    assert_eq!(third.json()["code"], "quota_exceeded", "{third:?}");
+    assert_eq!(ask(alice, "DELETE", "/apps/second", "").await.status, 204);
+    let again = ask(alice, "PUT", "/apps/third/scripts/index.rhai", script).await;
+    assert_eq!(again.status, 201, "{again:?}");
+
+    let write = async |app: &str, key: &str| {
+        server.request(&format!("{app}.localhost"), "POST", &format!("/?key={key}"), "").await
+    };
+    assert_eq!(write("first", "a").await.status, 204);
+    assert_eq!(write("first", "b").await.status, 204);
+    // What the owner's other apps keep is looked at every now and then.
+    set(json!({ "apps": 2, "kv_bytes": 1500 })).await;
+    let refused = write("third", "a").await;
+    assert_eq!(refused.json()["code"], "quota_exceeded", "{refused:?}");
+    assert_eq!(write("other", "a").await.status, 204);
+    let own = ask(alice, "GET", "/usage", "").await.json();
+    assert!(of_limit(&own, "kv_bytes").1 >= 80, "{own}");
+    assert!(own["warnings"].to_string().contains("80 % of `kv_bytes`"), "{own}");
+
+    set(json!({ "requests_per_day": 5 })).await;
+    let get = async |app: &str| server.get(app, "/").await;
+    let end = Instant::now() + PATIENCE;
+    let refused = loop {
+        let answer = get("first").await;
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(Instant::now() < end, "the day's budget is never used up");
+    };
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    // The owner's other app has none left either, once it looks again.
+    while get("third").await.status != 429 {
+        assert!(Instant::now() < end, "the other app goes on");
+    }
+    assert_eq!(get("other").await.status, 200);
+    set(json!({})).await;
+    assert_eq!(get("first").await.status, 200);
 }
