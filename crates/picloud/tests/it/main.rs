@@ -15,6 +15,8 @@ mod control;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod domains;
