@@ -60,6 +60,8 @@ pub struct ServerConfig {
     /// Where the sandbox's compiled code is kept; `None` for `cache` in the
     /// data directory. Whoever can write there can run code in this process.
     pub code_cache_dir: Option<PathBuf>,
+    /// A built dashboard; `None` for the one in the binary.
+    pub dashboard_dir: Option<PathBuf>,
     /// Error details in answers, and no token for clients on loopback.
     pub dev: bool,
 }
@@ -84,6 +86,7 @@ impl ServerConfig {
             egress_private,
             log_format,
             code_cache_dir,
+            dashboard_dir,
         } = settings;
         Self {
             listen: listen.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8080)),
@@ -101,6 +104,7 @@ impl ServerConfig {
             egress_private: egress_private.into_iter().map(|network| network.0).collect(),
             log_format: log_format.unwrap_or_default(),
             code_cache_dir,
+            dashboard_dir,
             dev: false,
         }
     }
@@ -186,6 +190,10 @@ pub struct Settings {
 
     #[arg(long, env = "PICLOUD_CODE_CACHE_DIR", hide = true)]
     pub code_cache_dir: Option<PathBuf>,
+
+    /// A built dashboard to serve [default: the one in this program]
+    #[arg(long, env = "PICLOUD_DASHBOARD_DIR", value_name = "DIR")]
+    pub dashboard_dir: Option<PathBuf>,
 }
 
 impl Settings {
@@ -222,6 +230,7 @@ impl Settings {
             egress_private: list(self.egress_private, other.egress_private),
             log_format: self.log_format.or(other.log_format),
             code_cache_dir: self.code_cache_dir.or(other.code_cache_dir),
+            dashboard_dir: self.dashboard_dir.or(other.dashboard_dir),
         }
     }
 }
@@ -329,6 +338,7 @@ egress_allow = ["*.example.org"]
 egress_private = ["127.0.0.0/8"]
 log_format = "json"
 code_cache_dir = "/var/cache/picloud"
+dashboard_dir = "/usr/share/picloud/dashboard"
 "#;
 
     #[test]
@@ -360,6 +370,8 @@ code_cache_dir = "/var/cache/picloud"
         assert_eq!(config.egress_private, ["127.0.0.0/8".parse().unwrap()]);
         assert_eq!(config.log_format, LogFormat::Json);
         assert_eq!(config.code_cache_dir.as_deref(), Some(Path::new("/var/cache/picloud")));
+        let dashboard_dir = Path::new("/usr/share/picloud/dashboard");
+        assert_eq!(config.dashboard_dir.as_deref(), Some(dashboard_dir));
 
         let command = <Settings as clap::Args>::augment_args(clap::Command::new("serve"));
         for flag in command.get_arguments().filter_map(clap::Arg::get_long) {

@@ -3,6 +3,7 @@
 mod api;
 mod auth;
 mod body;
+mod dashboard;
 mod error_pages;
 mod health;
 mod ingress;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
@@ -42,7 +44,9 @@ impl Front {
             .merge(internal::router())
             .merge(api::router(Arc::clone(&node)))
             .merge(reference::router())
-            .fallback(async || Problem::not_found("there is nothing here"))
+            .fallback(async |State(node): State<Arc<Node>>, request: Request<Body>| {
+                dashboard::answer(&node.dashboard, &request.into_parts().0)
+            })
             .with_state(Arc::clone(&node));
         Self { node, control }
     }

@@ -4,6 +4,7 @@ mod blobs;
 pub mod cli;
 pub mod client;
 pub mod config;
+mod dashboard;
 mod data_dir;
 mod dns;
 mod http;

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::blobs::Blobs;
 use crate::config::PublicUrl;
+use crate::dashboard::Dashboard;
 use crate::http::KnownPasswords;
 use crate::server::Settler;
 
@@ -48,6 +49,7 @@ pub struct Node {
     pub blobs: Blobs,
     /// KiB that apps' requests may have in their bodies, all together.
     pub bodies: Semaphore,
+    pub dashboard: Dashboard,
     pub clock: Arc<dyn Clock>,
     pub metrics: PrometheusHandle,
     /// SHA-256 of the admin's token; `None` asks for none (`picloud dev`).

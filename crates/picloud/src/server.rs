@@ -34,6 +34,7 @@ use tokio::task::JoinHandle;
 
 use crate::blobs::Blobs;
 use crate::config::{LogFormat, PublicUrl, ServerConfig};
+use crate::dashboard::Dashboard;
 use crate::data_dir::{ADMIN_TOKEN_FILE, DataDir, MASTER_KEY_FILE};
 use crate::dns::Dns;
 use crate::http::{Front, KnownPasswords};
@@ -65,6 +66,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     if let Some(secret) = setup {
         let link = server.node.invite_url(&secret);
         eprintln!("Make the first account, within a day: picloud join '{link}'");
+        eprintln!("The link opens in a browser, too.");
     }
     stop.await;
     eprintln!("stopping: no new connections, requests under way are finished");
@@ -180,6 +182,7 @@ impl Server {
             contents,
             vault,
             blobs: Blobs::default(),
+            dashboard: Dashboard::of(config.dashboard_dir.as_deref())?,
             bodies: Semaphore::new(BODIES_KIB as usize),
             clock,
             metrics,

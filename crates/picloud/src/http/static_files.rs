@@ -6,7 +6,7 @@
 
 mod caching;
 pub(super) mod conditions;
-mod encoding;
+pub(super) mod encoding;
 pub(super) mod range;
 mod representation;
 

@@ -13,6 +13,8 @@ mod conditions;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod dashboard;
+#[cfg(test)]
 mod dev;
 #[cfg(test)]
 mod disk;

@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 
 /// How contents are coded on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(in crate::http) enum Coding {
     Identity,
     Gzip,
     Brotli,
@@ -12,7 +12,7 @@ pub(super) enum Coding {
 
 impl Coding {
     /// As `Content-Encoding` has it; `None` for what is sent as it is.
-    pub(super) fn name(self) -> Option<&'static str> {
+    pub(in crate::http) fn name(self) -> Option<&'static str> {
         match self {
             Self::Identity => None,
             Self::Gzip => Some("gzip"),
@@ -23,7 +23,7 @@ impl Coding {
 
 /// What a client accepts, each coding in thousandths; 0 is a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Accepted {
+pub(in crate::http) struct Accepted {
     identity: u16,
     gzip: u16,
     brotli: u16,
@@ -32,7 +32,7 @@ pub(super) struct Accepted {
 impl Accepted {
     /// Reads `Accept-Encoding`. A client that does not send it would have to
     /// take any coding, but does best with none.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(in crate::http) fn of(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT_ENCODING);
         if lines.iter().next().is_none() {
             return Self { identity: 1000, gzip: 0, brotli: 0 };
@@ -57,7 +57,7 @@ impl Accepted {
         }
     }
 
-    pub(super) fn weight(self, coding: Coding) -> u16 {
+    pub(in crate::http) fn weight(self, coding: Coding) -> u16 {
         match coding {
             Coding::Identity => self.identity,
             Coding::Gzip => self.gzip,
