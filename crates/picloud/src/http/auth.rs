@@ -117,6 +117,17 @@ async fn identify(node: &Node, parts: &Parts) -> Result<Option<Caller>, Problem>
     Ok(node.admin_token.is_none().then_some(Caller::Operator))
 }
 
+/// Lets a request through that may see all of the instance.
+pub(super) async fn require_instance(node: &Node, parts: &Parts) -> Result<(), Problem> {
+    let caller = identify(node, parts).await?.ok_or_else(unauthorized)?;
+    match caller.may(Need::Instance, !parts.method.is_safe(), Subject::None) {
+        Verdict::Allowed => Ok(()),
+        Verdict::Forbidden(reason) => Err(Problem::new(403, "forbidden", reason)),
+        // A token that is for one app alone.
+        Verdict::Hidden => Err(Problem::new(403, "forbidden", "this token is for one app alone")),
+    }
+}
+
 /// Whether the caller may do this, and with which app.
 async fn admit(
     node: &Node,

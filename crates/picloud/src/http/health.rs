@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use http::request::Parts;
 use http::{StatusCode, header};
 use picloud_shared::outbox::Depth;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::auth;
+use super::problem::Problem;
 use crate::node::Node;
 
 /// The database is asked this often at most, however many ask us: it writes to
@@ -68,8 +71,19 @@ impl Remembered {
     }
 }
 
-/// Prometheus' text format.
-async fn metrics(State(node): State<Arc<Node>>) -> impl IntoResponse {
+/// Headers by which a proxy says for whom it asks.
+const FORWARDED: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+
+/// Prometheus' text format, for programs on this machine and for whoever may
+/// see all of the instance.
+async fn metrics(
+    State(node): State<Arc<Node>>,
+    request: Request,
+) -> Result<impl IntoResponse, Problem> {
+    let (parts, _body) = request.into_parts();
+    if !is_of_this_machine(&parts) {
+        auth::require_instance(&node, &parts).await?;
+    }
     let stats = node.sandbox.stats();
     #[expect(clippy::cast_precision_loss, reason = "a gauge of small counts")]
     let set = |name, value: u64| metrics::gauge!(name).set(value as f64);
@@ -94,7 +108,15 @@ async fn metrics(State(node): State<Arc<Node>>) -> impl IntoResponse {
         }
     }
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], node.metrics.render())
+    Ok(([(header::CONTENT_TYPE, content_type)], node.metrics.render()))
+}
+
+/// Whether a program on this machine asks for itself: a proxy here speaks for
+/// clients elsewhere.
+fn is_of_this_machine(parts: &Parts) -> bool {
+    let peer = parts.extensions.get::<auth::Peer>();
+    peer.is_some_and(|auth::Peer(peer)| peer.ip().to_canonical().is_loopback())
+        && !FORWARDED.iter().any(|name| parts.headers.contains_key(*name))
 }
 
 #[cfg(test)]

@@ -156,3 +156,32 @@ async fn executions_are_searched_on_the_command_line() {
     assert!(missing.code == 1 && missing.stderr.contains("no execution whose id"), "{missing:?}");
     assert_eq!(show("nonsense").code, 2);
 }
+
+#[tokio::test]
+async fn metrics_are_for_this_machine_and_for_admins() {
+    let server = Picloud::start(&["--trusted-proxy", "127.0.0.1"]);
+    server.deploy("hi", &[("index.rhai", "1")]).await;
+    server.get("hi", "/").await;
+    let client = picloud::client::http(false).build().unwrap();
+    let ask = async |headers: &[(&str, &str)]| {
+        let mut request = client.get(server.url("/metrics"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, text) = ask(&[]).await;
+    assert_eq!(status, 200);
+    assert!(text.contains("picloud_executions_total{outcome=\"ok\"} 1\n"), "{text}");
+    for forwarded in ["x-forwarded-for", "forwarded", "via", "x-real-ip", "X-Forwarded-For"] {
+        for value in ["127.0.0.1", "", "203.0.113.7"] {
+            let (status, text) = ask(&[(forwarded, value)]).await;
+            assert_eq!(status, 401, "{forwarded}: {value}");
+            assert!(!text.contains("picloud_"), "{text}");
+        }
+    }
+    let (proxied, token) = (("via", "1.1 proxy"), format!("Bearer {}", server.token()));
+    assert_eq!(ask(&[proxied, ("authorization", &token)]).await.0, 200);
+    assert_eq!(ask(&[proxied, ("authorization", "Bearer nonsense")]).await.0, 401);
+}
