@@ -132,7 +132,7 @@ async fn what_is_not_there_is_not_found() {
         assert!(matches!(answer.status.as_u16(), 404 | 401), "{path}: {answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
     }
-    let nothing = browse(&server, "GET", "/api/v1/nothing").await;
+    let nothing = server.api("GET", "/nothing", "").await;
     assert_eq!((nothing.status.as_u16(), &nothing.json()["code"]), (404, &"not_found".into()));
     // A program that has lost its way is told so, and nothing is written to a page.
     let program = server.request("localhost", "GET", "/v1/apps", "").await;
