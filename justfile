@@ -25,6 +25,11 @@ chaos:
     PICLOUD_CHAOS_KILLS=200 cargo test -p picloud --test it -- --nocapture chaos::nothing_is_lost_or_doubled_on_sqlite
     PICLOUD_REQUIRE_POSTGRES=1 PICLOUD_CHAOS_KILLS=60 cargo test -p picloud --test it -- --nocapture chaos::nothing_is_lost_or_doubled_on_postgres
 
+# The dashboard alone: its checks, its build, and a browser that goes through it.
+dashboard:
+    cargo build -p picloud
+    cd dashboard && npm ci && npm run check && npm run lint && npm test && npm run build && npm run size && npm run e2e
+
 fmt:
     cargo fmt --all
 
