@@ -2,7 +2,7 @@
 
 mod throttle;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use picloud_shared::access::{
     AppRole, Digest, Invite, InviteStore, Member, MemberStore, NewInvite, NewSession, NewToken,
     Purpose, Scope, Session, SessionStore, Token, TokenStore,
 };
+use picloud_shared::allowance::{Allowance, Exceeded, network};
 use picloud_shared::crypto::{self, Crypto};
 use picloud_shared::user::UserStore;
 use picloud_shared::{App, AppSlug, Clock, InstanceRole, StoreError, User, UserId, UserName};
@@ -31,15 +32,16 @@ const MAX_SESSIONS: u32 = 50;
 const MAX_USER_AGENT_BYTES: usize = 200;
 
 const MINUTE_MS: u64 = 60_000;
+const MINUTE_NS: u64 = MINUTE_MS * 1_000_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
 const SESSION_MS: u64 = 30 * DAY_MS;
 const JOIN_MS: u64 = 7 * DAY_MS;
 const RESET_MS: u64 = DAY_MS;
 
 /// Failed logins for one account: this many, and then one every half a minute.
-const TRIES_PER_ACCOUNT: (u64, u64) = (10, MINUTE_MS / 2);
+const TRIES_PER_ACCOUNT: Allowance = Allowance { count: 10, per_ns: 10 * MINUTE_NS / 2 };
 /// Failed logins from one address, or from one network of IPv6 addresses.
-const TRIES_PER_ADDRESS: (u64, u64) = (30, MINUTE_MS / 6);
+const TRIES_PER_ADDRESS: Allowance = Allowance { count: 30, per_ns: 30 * MINUTE_NS / 6 };
 /// Accounts and addresses that are remembered, each.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 /// Passwords that may wait for being hashed.
@@ -114,8 +116,8 @@ impl Accounts {
             passwords,
             clock,
             waiting: Semaphore::new(WAITING),
-            by_account: Throttle::new(TRIES_PER_ACCOUNT.0, TRIES_PER_ACCOUNT.1, REMEMBERED),
-            by_address: Throttle::new(TRIES_PER_ADDRESS.0, TRIES_PER_ADDRESS.1, REMEMBERED),
+            by_account: Throttle::new(TRIES_PER_ACCOUNT, REMEMBERED),
+            by_address: Throttle::new(TRIES_PER_ADDRESS, REMEMBERED),
             nobodys: OnceCell::new(),
         }
     }
@@ -133,7 +135,6 @@ impl Accounts {
     ) -> Result<Login, Error> {
         let now_ms = self.clock.now_ms();
         let network = network(origin.ip);
-        let throttled = |wait_ms: u64| Error::Throttled { retry_after_s: wait_ms.div_ceil(1_000) };
         self.by_address.take(network, now_ms).map_err(throttled)?;
         self.by_account.take(name.clone(), now_ms).map_err(throttled)?;
         let user = self.users.find(name).await?;
@@ -214,7 +215,6 @@ impl Accounts {
         kept: Option<&Digest>,
     ) -> Result<(), Error> {
         check_password(&user.name, &new)?;
-        let throttled = |wait_ms: u64| Error::Throttled { retry_after_s: wait_ms.div_ceil(1_000) };
         let now_ms = self.clock.now_ms();
         self.by_account.take(user.name.clone(), now_ms).map_err(throttled)?;
         let hash = self.users.password_hash(user.id).await?.ok_or(Error::WrongCredentials)?;
@@ -454,6 +454,10 @@ fn unhashed(error: crypto::Error) -> Error {
     Error::HostFault(error.to_string())
 }
 
+fn throttled(Exceeded { wait_ms }: Exceeded) -> Error {
+    Error::Throttled { retry_after_s: wait_ms.div_ceil(1_000) }
+}
+
 fn found(is_found: bool, what: &'static str) -> Result<(), Error> {
     if is_found { Ok(()) } else { Err(Error::NoSuch(what)) }
 }
@@ -479,12 +483,4 @@ fn new_secret(prefix: &str) -> (String, Digest) {
 
 fn digest(secret: &str) -> Digest {
     Sha256::digest(secret).into()
-}
-
-/// Whoever has one IPv6 address has the whole network of 64 bits.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (!0 << 64)).into(),
-        ip @ IpAddr::V4(_) => ip,
-    }
 }

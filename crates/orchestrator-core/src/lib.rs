@@ -22,5 +22,5 @@ pub use directory::{AppDirectory, DirectoryError, LoadedRelease, RunnableApp};
 pub use dispatcher::Dispatcher;
 pub use domains::DomainDirectory;
 pub use host::{Hosts, InvalidHost, Target};
-pub use rates::{Exceeded, Rates};
+pub use rates::Rates;
 pub use route_table::{Match, Precompressed, RouteTable, StaticFile};

@@ -1,28 +1,25 @@
 //! How often requests may come: for each app buckets that empty with every
 //! request and fill up again evenly.
 //!
-//! A bucket is one number, the moment at which it will be full (GCRA). Each app
-//! has its own buckets and as many as it may have at most: to make another
+//! Each app has its own buckets and as many as it may have at most: to make another
 //! client's be forgotten takes requests from a thousand addresses, each of
 //! which would have been answered anyway; another app's are out of reach.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use lru::LruCache;
+use picloud_shared::allowance::{Allowance, Bucket, Exceeded, network};
 use picloud_shared::ingress::{By, RateOf};
 use picloud_shared::{AppId, Limits};
 
 /// Buckets that are kept for one app; the least recently used give way.
 const MAX_BUCKETS: usize = 4_096;
-/// A client with IPv6 has at least so many bits to choose addresses from.
-const CLIENT_BITS: u32 = 64;
 /// Wrong credentials that a client may send before it has to wait.
-const ATTEMPTS: Allowance = Allowance { requests: 10, per_ns: 60 * SECOND_NS };
+const ATTEMPTS: Allowance = Allowance { count: 10, per_ns: 60 * SECOND_NS };
 
 const SECOND_NS: u64 = 1_000_000_000;
-const MS_NS: u64 = 1_000_000;
 
 /// Every app's buckets.
 #[derive(Default)]
@@ -32,31 +29,17 @@ pub struct Rates {
 
 /// What is counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Bucket {
+enum Counted {
     /// Requests under a rule, of a client or of all.
     Rule(u64, Option<IpAddr>),
     /// Wrong credentials.
     Attempts(IpAddr),
 }
 
-/// An app's buckets, each as the moment at which it is full, in nanoseconds.
+/// An app's buckets.
 struct Buckets {
-    all: u64,
-    others: LruCache<Bucket, u64>,
-}
-
-/// So many requests at once, and as many again in this time.
-#[derive(Clone, Copy)]
-struct Allowance {
-    requests: u64,
-    per_ns: u64,
-}
-
-/// The bucket is empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exceeded {
-    /// How long until it is not.
-    pub wait_ms: u64,
+    all: Bucket,
+    others: LruCache<Counted, Bucket>,
 }
 
 impl Rates {
@@ -65,11 +48,11 @@ impl Rates {
     /// # Errors
     /// [`Exceeded`], and then it does not count.
     pub fn request(&self, app: AppId, limits: &Limits, now_ms: u64) -> Result<(), Exceeded> {
-        let requests = limits.requests_burst.max(1);
+        let count = limits.requests_burst.max(1);
         let per_ns =
-            u128::from(requests) * u128::from(SECOND_NS) / u128::from(limits.requests_per_s.max(1));
-        let allowance = Allowance { requests, per_ns: u64::try_from(per_ns).unwrap_or(u64::MAX) };
-        allowance.take(&mut lock(&self.app(app)).all, now_ms)
+            u128::from(count) * u128::from(SECOND_NS) / u128::from(limits.requests_per_s.max(1));
+        let allowance = Allowance { count, per_ns: u64::try_from(per_ns).unwrap_or(u64::MAX) };
+        lock(&self.app(app)).all.take(allowance, now_ms)
     }
 
     /// Counts one more request under a rule.
@@ -88,8 +71,9 @@ impl Rates {
             By::App => None,
         };
         let per_ns = u64::from(rate.per_s) * SECOND_NS;
-        let allowance = Allowance { requests: rate.requests.into(), per_ns };
-        lock(&self.app(app)).with(Bucket::Rule(rule, client), |full| allowance.take(full, now_ms))
+        let allowance = Allowance { count: rate.requests.into(), per_ns };
+        let counted = Counted::Rule(rule, client);
+        lock(&self.app(app)).with(counted, |bucket| bucket.take(allowance, now_ms))
     }
 
     /// Whether the client may try credentials, which counts only once they
@@ -100,9 +84,9 @@ impl Rates {
     pub fn may_attempt(&self, app: AppId, client: IpAddr, now_ms: u64) -> Result<(), Exceeded> {
         let app = self.app(app);
         let mut buckets = lock(&app);
-        let full = buckets.others.get(&Bucket::Attempts(network(client))).copied();
+        let bucket = buckets.others.get(&Counted::Attempts(network(client))).copied();
         // Taken from a copy: whether there is one, and no more.
-        full.map_or(Ok(()), |mut full| ATTEMPTS.take(&mut full, now_ms))
+        bucket.map_or(Ok(()), |mut bucket| bucket.take(ATTEMPTS, now_ms))
     }
 
     /// Counts credentials that are wrong, or may be.
@@ -110,14 +94,14 @@ impl Rates {
     /// # Errors
     /// [`Exceeded`], and then they are not to be looked at.
     pub fn attempt(&self, app: AppId, client: IpAddr, now_ms: u64) -> Result<(), Exceeded> {
-        let bucket = Bucket::Attempts(network(client));
-        lock(&self.app(app)).with(bucket, |full| ATTEMPTS.take(full, now_ms))
+        let counted = Counted::Attempts(network(client));
+        lock(&self.app(app)).with(counted, |bucket| bucket.take(ATTEMPTS, now_ms))
     }
 
     /// Takes an [`Rates::attempt`] back that was not wrong.
     pub fn give_back(&self, app: AppId, client: IpAddr) {
-        let bucket = Bucket::Attempts(network(client));
-        lock(&self.app(app)).with(bucket, |full| *full = full.saturating_sub(ATTEMPTS.interval()));
+        let counted = Counted::Attempts(network(client));
+        lock(&self.app(app)).with(counted, |bucket| bucket.give_back(ATTEMPTS));
     }
 
     /// Forgets an app that was deleted.
@@ -127,14 +111,14 @@ impl Rates {
 
     /// Forgets all buckets that are full, which says nothing about them.
     pub fn forget_idle(&self, now_ms: u64) {
-        let now = now_ms.saturating_mul(MS_NS);
         self.apps.write().unwrap_or_else(PoisonError::into_inner).retain(|_, app| {
             let mut buckets = lock(app);
-            let idle = |(bucket, full): (&Bucket, &u64)| (*full <= now).then_some(*bucket);
-            for bucket in buckets.others.iter().filter_map(idle).collect::<Vec<_>>() {
-                buckets.others.pop(&bucket);
+            let idle =
+                |(counted, bucket): (&Counted, &Bucket)| bucket.is_full(now_ms).then_some(*counted);
+            for counted in buckets.others.iter().filter_map(idle).collect::<Vec<_>>() {
+                buckets.others.pop(&counted);
             }
-            buckets.all > now || !buckets.others.is_empty()
+            !buckets.all.is_full(now_ms) || !buckets.others.is_empty()
         });
     }
 
@@ -143,52 +127,21 @@ impl Rates {
             return Arc::clone(known);
         }
         let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Mutex::new(Buckets { all: 0, others: LruCache::unbounded() }));
+        let new = || {
+            let others = LruCache::unbounded();
+            Arc::new(Mutex::new(Buckets { all: Bucket::default(), others }))
+        };
         Arc::clone(apps.entry(app).or_insert_with(new))
     }
 }
 
 impl Buckets {
-    fn with<T>(&mut self, bucket: Bucket, change: impl FnOnce(&mut u64) -> T) -> T {
-        let changed = change(self.others.get_or_insert_mut(bucket, || 0));
+    fn with<T>(&mut self, counted: Counted, change: impl FnOnce(&mut Bucket) -> T) -> T {
+        let changed = change(self.others.get_or_insert_mut(counted, Bucket::default));
         if self.others.len() > MAX_BUCKETS {
             self.others.pop_lru();
         }
         changed
-    }
-}
-
-impl Allowance {
-    fn interval(self) -> u64 {
-        self.per_ns / self.requests
-    }
-
-    /// Takes one request out of a bucket that will be full at `full`.
-    fn take(self, full: &mut u64, now_ms: u64) -> Result<(), Exceeded> {
-        let now = now_ms.saturating_mul(MS_NS);
-        let latest = now.saturating_add(self.per_ns);
-        // Nothing is emptier than empty: the clock was set back, or the rule has
-        // become stricter, and what was counted before says nothing any more.
-        if !(now..=latest).contains(full) {
-            *full = now;
-        }
-        let then = full.saturating_add(self.interval());
-        if then > latest {
-            return Err(Exceeded { wait_ms: (then - latest).div_ceil(MS_NS) });
-        }
-        *full = then;
-        Ok(())
-    }
-}
-
-/// The address that stands for all of a client's.
-fn network(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(client) => {
-            let prefix = client.to_bits() >> (128 - CLIENT_BITS) << (128 - CLIENT_BITS);
-            Ipv6Addr::from_bits(prefix).into()
-        }
     }
 }
 
@@ -198,6 +151,7 @@ fn lock(buckets: &Mutex<Buckets>) -> MutexGuard<'_, Buckets> {
 
 #[cfg(test)]
 mod tests {
+    use picloud_shared::allowance::{Allowance, Bucket, Exceeded, network};
     use picloud_shared::ingress::Rate;
 
     use super::*;

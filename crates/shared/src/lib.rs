@@ -15,6 +15,7 @@
 //! this crate and never on each other.
 
 pub mod access;
+pub mod allowance;
 pub mod app;
 pub mod audit;
 pub mod blob;

@@ -7,8 +7,9 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use picloud_manager_core::{Error, Issue};
-use picloud_orchestrator_core::{DirectoryError, Exceeded};
+use picloud_orchestrator_core::DirectoryError;
 use picloud_shared::StoreError;
+use picloud_shared::allowance::Exceeded;
 use serde::Serialize;
 use utoipa::ToSchema;
 
