@@ -55,17 +55,10 @@ impl AppStore for SqliteAppStore {
 
     async fn set_limits(&self, app: AppId, limits: &LimitOverrides) -> Result<(), StoreError> {
         let limits = to_json(limits)?;
-        let mut transaction = self.0.main.writer.begin().await?;
-        let updated = sqlx::query("UPDATE apps SET limits = ?2 WHERE id = ?1")
-            .bind(app.0)
-            .bind(limits)
-            .execute(transaction.connection()?)
-            .await;
-        let updated = match updated {
-            Ok(done) if done.rows_affected() == 0 => Err(StoreError::Conflict),
-            other => other.map(drop).map_err(failed),
-        };
-        transaction.finish(updated).await
+        let query =
+            sqlx::query("UPDATE apps SET limits = ?2 WHERE id = ?1").bind(app.0).bind(limits);
+        let changed = self.0.main.writer.begin().await?.execute(query).await?;
+        if changed == 0 { Err(StoreError::Conflict) } else { Ok(()) }
     }
 
     async fn delete(&self, app: AppId) -> Result<bool, StoreError> {
@@ -75,14 +68,8 @@ impl AppStore for SqliteAppStore {
         let deleted = delete_history(transaction.connection()?, app).await;
         transaction.finish(deleted).await?;
 
-        let mut transaction = self.0.main.writer.begin().await?;
-        let deleted = sqlx::query("DELETE FROM apps WHERE id = ?1")
-            .bind(app.0)
-            .execute(transaction.connection()?)
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(failed);
-        transaction.finish(deleted).await
+        let query = sqlx::query("DELETE FROM apps WHERE id = ?1").bind(app.0);
+        Ok(self.0.main.writer.begin().await?.execute(query).await? > 0)
     }
 }
 

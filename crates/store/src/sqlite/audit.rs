@@ -34,15 +34,8 @@ impl AuditStore for SqliteAuditStore {
     }
 
     async fn end(&self, id: i64, status: u16) -> Result<(), StoreError> {
-        let mut transaction = self.0.main.writer.begin_unflushed().await?;
-        let ended = sqlx::query(END)
-            .bind(id)
-            .bind(status)
-            .execute(transaction.connection()?)
-            .await
-            .map(drop)
-            .map_err(failed);
-        transaction.finish(ended).await
+        let query = sqlx::query(END).bind(id).bind(status);
+        self.0.main.writer.begin_unflushed().await?.execute(query).await.map(drop)
     }
 
     async fn list(
@@ -60,14 +53,7 @@ impl AuditStore for SqliteAuditStore {
     }
 
     async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {
-        let mut transaction = self.0.main.writer.begin_unflushed().await?;
-        let pruned = sqlx::query(PRUNE)
-            .bind(signed(before_ms))
-            .bind(limit)
-            .execute(transaction.connection()?)
-            .await
-            .map(|done| done.rows_affected())
-            .map_err(failed);
-        transaction.finish(pruned).await
+        let query = sqlx::query(PRUNE).bind(signed(before_ms)).bind(limit);
+        self.0.main.writer.begin_unflushed().await?.execute(query).await
     }
 }

@@ -74,15 +74,10 @@ impl DomainStore for SqliteDomainStore {
     }
 
     async fn remove(&self, app: AppId, domain: &Domain) -> Result<bool, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let removed = sqlx::query("DELETE FROM domains WHERE app_id = ?1 AND domain = ?2")
+        let query = sqlx::query("DELETE FROM domains WHERE app_id = ?1 AND domain = ?2")
             .bind(app.0)
-            .bind(domain.as_str())
-            .execute(transaction.connection()?)
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(failed);
-        transaction.finish(removed).await
+            .bind(domain.as_str());
+        Ok(self.0.main.writer.begin().await?.execute(query).await? > 0)
     }
 
     async fn verified(&self) -> Result<Vec<(Domain, AppSlug)>, StoreError> {

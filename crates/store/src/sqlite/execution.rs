@@ -159,8 +159,7 @@ impl ExecutionStore for SqliteExecutionStore {
     }
 
     async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {
-        let mut transaction = self.0.history.writer.begin().await?;
-        let pruned = sqlx::query(
+        let query = sqlx::query(
             "DELETE FROM executions WHERE (app_id, id) IN (
                 SELECT app_id, id FROM executions WHERE started_at_ms < ?1
                 ORDER BY started_at_ms LIMIT ?2);
@@ -168,12 +167,8 @@ impl ExecutionStore for SqliteExecutionStore {
                 SELECT seq FROM logs WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
         )
         .bind(signed(before_ms))
-        .bind(limit)
-        .execute(transaction.connection()?)
-        .await
-        .map(|done| done.rows_affected())
-        .map_err(failed);
-        transaction.finish(pruned).await
+        .bind(limit);
+        self.0.history.writer.begin().await?.execute(query).await
     }
 }
 

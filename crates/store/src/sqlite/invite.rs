@@ -63,14 +63,8 @@ impl InviteStore for SqliteInviteStore {
     }
 
     async fn delete(&self, id: i64) -> Result<bool, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let deleted = sqlx::query(DELETE)
-            .bind(id)
-            .execute(transaction.connection()?)
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(failed);
-        transaction.finish(deleted).await
+        let query = sqlx::query(DELETE).bind(id);
+        Ok(self.0.main.writer.begin().await?.execute(query).await? > 0)
     }
 }
 

@@ -37,18 +37,9 @@ impl MemberStore for SqliteMemberStore {
     }
 
     async fn set(&self, app: AppId, user: UserId, role: AppRole) -> Result<(), StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let set = sqlx::query(SET)
-            .bind(app.0)
-            .bind(user.0)
-            .bind(app_role_name(role))
-            .execute(transaction.connection()?)
-            .await;
-        let set = match set {
-            Ok(done) if done.rows_affected() == 0 => Err(StoreError::Conflict),
-            other => other.map(drop).map_err(failed),
-        };
-        transaction.finish(set).await
+        let query = sqlx::query(SET).bind(app.0).bind(user.0).bind(app_role_name(role));
+        let changed = self.0.main.writer.begin().await?.execute(query).await?;
+        if changed == 0 { Err(StoreError::Conflict) } else { Ok(()) }
     }
 
     async fn remove(&self, app: AppId, user: UserId) -> Result<bool, StoreError> {

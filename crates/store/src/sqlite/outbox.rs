@@ -182,9 +182,8 @@ impl OutboxStore for SqliteOutboxStore {
         fields: Option<&str>,
         now_ms: u64,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
         // Its key is another's by now, perhaps.
-        let done = sqlx::query(
+        let query = sqlx::query(
             "UPDATE deliveries SET status = 0, due_at_ms = ?4, attempts = 0, lost = 0, key = NULL,
                 fields = coalesce(?3, fields)
              WHERE app_id = ?1 AND id = ?2 AND status = 3",
@@ -192,37 +191,26 @@ impl OutboxStore for SqliteOutboxStore {
         .bind(app.0)
         .bind(delivery.0)
         .bind(fields)
-        .bind(signed(now_ms))
-        .execute(transaction.connection()?)
-        .await
-        .map_err(failed);
-        Ok(transaction.finish(done).await?.rows_affected() > 0)
+        .bind(signed(now_ms));
+        Ok(self.0.main.writer.begin().await?.execute(query).await? > 0)
     }
 
     async fn replay_all(&self, app: AppId, now_ms: u64) -> Result<u64, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let done = sqlx::query(
+        let query = sqlx::query(
             "UPDATE deliveries SET status = 0, due_at_ms = ?2, attempts = 0, lost = 0, key = NULL
              WHERE app_id = ?1 AND status = 3",
         )
         .bind(app.0)
-        .bind(signed(now_ms))
-        .execute(transaction.connection()?)
-        .await
-        .map_err(failed);
-        Ok(transaction.finish(done).await?.rows_affected())
+        .bind(signed(now_ms));
+        self.0.main.writer.begin().await?.execute(query).await
     }
 
     async fn discard(&self, app: AppId, delivery: DeliveryId) -> Result<bool, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let done =
+        let query =
             sqlx::query("DELETE FROM deliveries WHERE app_id = ?1 AND id = ?2 AND status = 3")
                 .bind(app.0)
-                .bind(delivery.0)
-                .execute(transaction.connection()?)
-                .await
-                .map_err(failed);
-        Ok(transaction.finish(done).await?.rows_affected() > 0)
+                .bind(delivery.0);
+        Ok(self.0.main.writer.begin().await?.execute(query).await? > 0)
     }
 
     async fn queues(&self, app: AppId) -> Result<Vec<QueueState>, StoreError> {
@@ -252,8 +240,7 @@ impl OutboxStore for SqliteOutboxStore {
     }
 
     async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let done = sqlx::query(
+        let query = sqlx::query(
             "DELETE FROM events WHERE rowid IN (
                 SELECT rowid FROM events AS e WHERE at_ms < ?1 AND NOT EXISTS (
                     SELECT 1 FROM deliveries AS d
@@ -262,11 +249,8 @@ impl OutboxStore for SqliteOutboxStore {
              )",
         )
         .bind(signed(before_ms))
-        .bind(limit)
-        .execute(transaction.connection()?)
-        .await
-        .map_err(failed);
-        Ok(transaction.finish(done).await?.rows_affected())
+        .bind(limit);
+        self.0.main.writer.begin().await?.execute(query).await
     }
 }
 
@@ -314,14 +298,10 @@ impl SqliteOutboxStore {
 /// Makes everything due that was leased: by a process that has ended, for no
 /// other one uses this database.
 pub(super) async fn recover(writer: &Writer) -> Result<(), StoreError> {
-    let mut transaction = writer.begin().await?;
-    let done = sqlx::query(
+    let query = sqlx::query(
         "UPDATE deliveries SET status = 0, due_at_ms = 0, lost = lost + 1 WHERE status = 1",
-    )
-    .execute(transaction.connection()?)
-    .await
-    .map_err(failed);
-    let recovered = transaction.finish(done).await?.rows_affected();
+    );
+    let recovered = writer.begin().await?.execute(query).await?;
     if recovered > 0 {
         tracing::info!(recovered, "deliveries that were being handled are handed out again");
     }

@@ -53,16 +53,8 @@ impl OwnerStore for SqliteOwnerStore {
         limits: &OwnerLimitOverrides,
     ) -> Result<(), StoreError> {
         let limits = to_json(limits)?;
-        let mut transaction = self.0.main.writer.begin().await?;
-        let set = sqlx::query(SET_LIMITS)
-            .bind(user.0)
-            .bind(limits)
-            .execute(transaction.connection()?)
-            .await;
-        let set = match set {
-            Ok(done) if done.rows_affected() == 0 => Err(StoreError::Conflict),
-            other => other.map(drop).map_err(failed),
-        };
-        transaction.finish(set).await
+        let query = sqlx::query(SET_LIMITS).bind(user.0).bind(limits);
+        let changed = self.0.main.writer.begin().await?.execute(query).await?;
+        if changed == 0 { Err(StoreError::Conflict) } else { Ok(()) }
     }
 }

@@ -51,16 +51,12 @@ impl ScheduleStore for SqliteScheduleStore {
     }
 
     async fn pause(&self, app: AppId, schedule: &str) -> Result<bool, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let done = sqlx::query(
+        let query = sqlx::query(
             "UPDATE schedules SET paused = 1, due_ms = NULL WHERE app_id = ?1 AND name = ?2",
         )
         .bind(app.0)
-        .bind(schedule)
-        .execute(transaction.connection()?)
-        .await
-        .map_err(failed);
-        Ok(transaction.finish(done).await?.rows_affected() > 0)
+        .bind(schedule);
+        Ok(self.0.main.writer.begin().await?.execute(query).await? > 0)
     }
 
     async fn resume(
@@ -69,18 +65,14 @@ impl ScheduleStore for SqliteScheduleStore {
         schedule: &str,
         due_ms: Option<u64>,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let done = sqlx::query(
+        let query = sqlx::query(
             "UPDATE schedules SET paused = 0, due_ms = ?3
              WHERE app_id = ?1 AND name = ?2 AND paused = 1",
         )
         .bind(app.0)
         .bind(schedule)
-        .bind(due_ms.map(signed))
-        .execute(transaction.connection()?)
-        .await
-        .map_err(failed);
-        Ok(transaction.finish(done).await?.rows_affected() > 0)
+        .bind(due_ms.map(signed));
+        Ok(self.0.main.writer.begin().await?.execute(query).await? > 0)
     }
 }
 

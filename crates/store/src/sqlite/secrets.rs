@@ -51,15 +51,10 @@ impl SecretStore for SqliteSecretStore {
     }
 
     async fn delete(&self, app: AppId, name: &Name) -> Result<bool, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let deleted = sqlx::query("DELETE FROM secrets WHERE app_id = ?1 AND name = ?2")
+        let query = sqlx::query("DELETE FROM secrets WHERE app_id = ?1 AND name = ?2")
             .bind(app.0)
-            .bind(name.as_str())
-            .execute(transaction.connection()?)
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(failed);
-        transaction.finish(deleted).await
+            .bind(name.as_str());
+        Ok(self.0.main.writer.begin().await?.execute(query).await? > 0)
     }
 }
 

@@ -37,15 +37,8 @@ impl TokenStore for SqliteTokenStore {
     }
 
     async fn touch(&self, id: i64, now_ms: u64) -> Result<(), StoreError> {
-        let mut transaction = self.0.main.writer.begin_unflushed().await?;
-        let touched = sqlx::query(TOUCH)
-            .bind(id)
-            .bind(signed(now_ms))
-            .execute(transaction.connection()?)
-            .await
-            .map(drop)
-            .map_err(failed);
-        transaction.finish(touched).await
+        let query = sqlx::query(TOUCH).bind(id).bind(signed(now_ms));
+        self.0.main.writer.begin_unflushed().await?.execute(query).await.map(drop)
     }
 
     async fn list(&self, user: UserId) -> Result<Vec<Token>, StoreError> {
@@ -58,15 +51,8 @@ impl TokenStore for SqliteTokenStore {
     }
 
     async fn delete(&self, user: UserId, id: i64) -> Result<bool, StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let deleted = sqlx::query(DELETE)
-            .bind(user.0)
-            .bind(id)
-            .execute(transaction.connection()?)
-            .await
-            .map(|done| done.rows_affected() > 0)
-            .map_err(failed);
-        transaction.finish(deleted).await
+        let query = sqlx::query(DELETE).bind(user.0).bind(id);
+        Ok(self.0.main.writer.begin().await?.execute(query).await? > 0)
     }
 }
 

@@ -21,8 +21,7 @@ impl UsageStore for SqliteUsageStore {
         let rows = to_json(&rows(used))?;
         // A power failure may take the last of it; nobody is to wait for the
         // disk because of it.
-        let mut transaction = self.0.main.writer.begin_unflushed().await?;
-        let added = sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO usage (app_id, day, requests, invocations, failures, fuel, duration_us,
                 host_calls, bytes_in, bytes_out, events, deliveries)
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
@@ -37,12 +36,8 @@ impl UsageStore for SqliteUsageStore {
                 bytes_out = bytes_out + excluded.bytes_out,
                 events = events + excluded.events, deliveries = deliveries + excluded.deliveries",
         )
-        .bind(rows)
-        .execute(transaction.connection()?)
-        .await
-        .map(drop)
-        .map_err(failed);
-        transaction.finish(added).await
+        .bind(rows);
+        self.0.main.writer.begin_unflushed().await?.execute(query).await.map(drop)
     }
 
     async fn days(&self, apps: &[AppId], from: Day) -> Result<Vec<Used>, StoreError> {
@@ -79,17 +74,12 @@ impl UsageStore for SqliteUsageStore {
     }
 
     async fn prune(&self, before: Day, limit: u32) -> Result<u64, StoreError> {
-        let mut transaction = self.0.main.writer.begin_unflushed().await?;
-        let pruned = sqlx::query(
+        let query = sqlx::query(
             "DELETE FROM usage WHERE (app_id, day) IN (
                 SELECT app_id, day FROM usage WHERE day < ?1 ORDER BY day LIMIT ?2)",
         )
         .bind(before.0)
-        .bind(limit)
-        .execute(transaction.connection()?)
-        .await
-        .map(|done| done.rows_affected())
-        .map_err(failed);
-        transaction.finish(pruned).await
+        .bind(limit);
+        self.0.main.writer.begin_unflushed().await?.execute(query).await
     }
 }

@@ -64,17 +64,9 @@ impl UserStore for SqliteUserStore {
     }
 
     async fn set_role(&self, user: UserId, role: InstanceRole) -> Result<(), StoreError> {
-        let mut transaction = self.0.main.writer.begin().await?;
-        let set = sqlx::query(SET_ROLE)
-            .bind(user.0)
-            .bind(role_name(role))
-            .execute(transaction.connection()?)
-            .await;
-        let set = match set {
-            Ok(done) if done.rows_affected() == 0 => Err(StoreError::Conflict),
-            other => other.map(drop).map_err(failed),
-        };
-        transaction.finish(set).await
+        let query = sqlx::query(SET_ROLE).bind(user.0).bind(role_name(role));
+        let changed = self.0.main.writer.begin().await?.execute(query).await?;
+        if changed == 0 { Err(StoreError::Conflict) } else { Ok(()) }
     }
 
     async fn delete(&self, user: UserId) -> Result<bool, StoreError> {

@@ -2,8 +2,9 @@
 
 use picloud_shared::StoreError;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::convert::failed;
@@ -109,6 +110,15 @@ impl State {
 impl Transaction<'_> {
     pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         self.state.connection()
+    }
+
+    /// Runs one statement and commits it; how many rows it has changed.
+    pub(super) async fn execute(
+        mut self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<u64, StoreError> {
+        let done = query.execute(self.connection()?).await.map_err(failed);
+        Ok(self.finish(done).await?.rows_affected())
     }
 
     /// Commits what succeeded and rolls back what did not.
