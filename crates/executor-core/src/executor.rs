@@ -16,10 +16,11 @@ use picloud_shared::{
 };
 use tokio::time::timeout_at;
 
+use crate::app_metrics::{AppLabels, AppMetrics};
 use crate::at_once::AtOnce;
 use crate::commit::{self, Written};
 use crate::emitter::{ServiceEvent, ServiceEventEmitter};
-use crate::gate::{ExecutionGate, Refused};
+use crate::gate::{ExecutionGate, Permit, Refused};
 use crate::log::InvocationLog;
 use crate::passwords::Passwords;
 use crate::recorder::{Record, Recorder};
@@ -103,6 +104,7 @@ pub struct Executor {
     recorder: Recorder,
     gate: ExecutionGate,
     apps: Mutex<HashMap<AppId, Arc<AppState>>>,
+    labels: AppLabels,
 }
 
 impl Executor {
@@ -117,7 +119,16 @@ impl Executor {
     ) -> Self {
         let gate = ExecutionGate::new(concurrency);
         let passwords = Passwords::default();
-        Self { sandbox, backends, passwords, clock, recorder, gate, apps: Mutex::default() }
+        Self {
+            sandbox,
+            backends,
+            passwords,
+            clock,
+            recorder,
+            gate,
+            apps: Mutex::default(),
+            labels: AppLabels::default(),
+        }
     }
 
     /// Runs a task to its end, or refuses it when there is no room.
@@ -142,10 +153,7 @@ impl Executor {
     }
 
     async fn run(&self, task: Task, test: Option<Arc<dyn Test>>) -> Result<Executed, Refused> {
-        if let Some(left_ms) = self.backends.owners.spent(task.app).await {
-            return Err(Refused::Spent { left_ms });
-        }
-        let _permit = self.gate.admit(task.app, task.limits.concurrency).await?;
+        let _permit = self.admit(&task).await?;
         let now_ms = self.clock.now_ms();
         let Backends { secrets, vault, .. } = &self.backends;
         let secrets = AppSecrets::new(task.app, Arc::clone(secrets), Arc::clone(vault));
@@ -208,6 +216,22 @@ impl Executor {
         hash: String,
     ) -> Result<bool, crypto::Error> {
         self.app(app).passwords.password_verify(password, hash).await
+    }
+
+    async fn admit(&self, task: &Task) -> Result<Permit, Refused> {
+        let admitted = match self.backends.owners.spent(task.app).await {
+            Some(left_ms) => Err(Refused::Spent { left_ms }),
+            None => self.gate.admit(task.app, task.limits.concurrency).await,
+        };
+        if let Err(refused) = &admitted {
+            let by = match refused {
+                Refused::AppBusy => "app",
+                Refused::InstanceBusy => "instance",
+                Refused::Spent { .. } => "owner",
+            };
+            metrics::counter!("picloud_executions_refused_total", "by" => by).increment(1);
+        }
+        admitted
     }
 
     /// How many invocations run now.
@@ -369,7 +393,10 @@ impl Run<'_> {
         let _shared = if exclusive { None } else { Some(self.app.commits.read().await) };
         let Executor { backends, clock, .. } = self.executor;
         let Task { app, limits, .. } = &self.task;
-        written.commit(backends, &self.app, *app, limits, clock.now_ms()).await
+        let begun = Instant::now();
+        let committed = written.commit(backends, &self.app, *app, limits, clock.now_ms()).await;
+        metrics::histogram!("picloud_commit_seconds").record(begun.elapsed());
+        committed
     }
 
     /// Lets the app know that a request's handler has failed, if a trigger asks
@@ -448,6 +475,8 @@ impl Drop for Run<'_> {
         let elapsed = self.started.elapsed();
         metrics::counter!("picloud_executions_total", "outcome" => outcome).increment(1);
         metrics::counter!("picloud_fuel_total").increment(self.usage.fuel);
+        let of_app = || AppMetrics::new(self.task.slug.as_str(), &self.executor.labels);
+        self.app.metrics.get_or_init(of_app).ended(outcome, self.usage.fuel);
         metrics::histogram!("picloud_execution_seconds").record(elapsed);
         let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let used = Counters {

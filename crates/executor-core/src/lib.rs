@@ -12,6 +12,7 @@
 //!    the client has its answer.
 //! 5. [`usage`]: what its app has used, added up by day.
 
+mod app_metrics;
 mod at_once;
 mod commit;
 pub mod emitter;

@@ -19,6 +19,10 @@ const BATCH_BYTES: usize = 8 << 20;
 /// How long a batch gathers: a transaction for every few records would cost
 /// more than the requests that they are about.
 const GATHER: Duration = Duration::from_millis(100);
+/// Bytes that are stored before whoever cleans up is told. A record without
+/// lines counts as [`RECORD_BYTES`].
+const GROWTH_BYTES: usize = 64 << 20;
+const RECORD_BYTES: usize = 256;
 /// Records that a slow follower may lag behind.
 const LIVE: usize = 256;
 
@@ -51,6 +55,7 @@ pub struct Recorder {
     queued_bytes: Arc<AtomicUsize>,
     /// Ends the gathering of a batch.
     wanted_now: Arc<Notify>,
+    grown: Arc<Notify>,
     live: broadcast::Sender<Arc<Record>>,
 }
 
@@ -62,12 +67,14 @@ impl Recorder {
         let (queue, messages) = mpsc::channel(QUEUE);
         let (live, _) = broadcast::channel(LIVE);
         let wanted_now = Arc::new(Notify::new());
-        let recorder = Self { queue, queued_bytes: Arc::default(), wanted_now, live };
+        let grown = Arc::default();
+        let recorder = Self { queue, queued_bytes: Arc::default(), wanted_now, grown, live };
         let task = tokio::spawn(store_batches(
             store,
             messages,
             Arc::clone(&recorder.queued_bytes),
             Arc::clone(&recorder.wanted_now),
+            Arc::clone(&recorder.grown),
         ));
         (recorder, task)
     }
@@ -103,6 +110,12 @@ impl Recorder {
         }
     }
 
+    /// Resolves when so much was stored, since it last did, that it is time to
+    /// see what is over its cap.
+    pub async fn grown(&self) {
+        self.grown.notified().await;
+    }
+
     /// Records from now on, as they come in.
     #[must_use]
     pub fn follow(&self) -> broadcast::Receiver<Arc<Record>> {
@@ -115,7 +128,9 @@ async fn store_batches(
     mut messages: mpsc::Receiver<Message>,
     queued_bytes: Arc<AtomicUsize>,
     wanted_now: Arc<Notify>,
+    grown: Arc<Notify>,
 ) {
+    let mut growth = 0;
     while let Some(first) = messages.recv().await {
         // Asleep meanwhile: to be woken by every record would cost as much.
         tokio::select! {
@@ -132,6 +147,7 @@ async fn store_batches(
         }
         let Batch { executions, lines, bytes, waiting } = batch;
         queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        growth += bytes + executions.len() * RECORD_BYTES;
         if !executions.is_empty()
             && let Err(error) = store.record(&executions, &lines).await
         {
@@ -141,6 +157,10 @@ async fn store_batches(
                 records = executions.len(),
                 "execution records could not be stored"
             );
+        }
+        if growth >= GROWTH_BYTES {
+            growth = 0;
+            grown.notify_one();
         }
         for done in waiting {
             let _ = done.send(());

@@ -1,7 +1,7 @@
 //! What an attempt can reach, put together for its app before its instance
 //! exists.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use picloud_shared::files::{Contents, FileStore};
 use picloud_shared::http::HttpClient;
@@ -11,6 +11,7 @@ use picloud_shared::unit::Kept;
 use picloud_shared::{ExecutionId, Limits, Services, UnitStore, Vault};
 use tokio::sync::{Notify, RwLock};
 
+use crate::app_metrics::AppMetrics;
 use crate::emitter::ServiceEventEmitter;
 use crate::executor::Task;
 use crate::log::InvocationLog;
@@ -50,6 +51,8 @@ pub(crate) struct AppState {
     pub(crate) passwords: Arc<AppPasswords>,
     /// What the app kept after its last commit.
     kept: Mutex<(Option<u64>, Option<u64>)>,
+    /// Made when the first of its invocations has ended.
+    pub(crate) metrics: OnceLock<AppMetrics>,
 }
 
 impl AppState {
@@ -59,6 +62,7 @@ impl AppState {
             contents: Arc::default(),
             passwords: Arc::new(AppPasswords::new(passwords)),
             kept: Mutex::default(),
+            metrics: OnceLock::new(),
         }
     }
 

@@ -8,7 +8,7 @@
 mod public_url;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -56,6 +56,8 @@ pub struct ServerConfig {
     pub egress_allow: Vec<HostPattern>,
     /// Networks that apps may reach though they are not public.
     pub egress_private: Vec<IpNet>,
+    /// Days for which executions and logs are kept.
+    pub retention_days: u64,
     pub log_format: LogFormat,
     /// Where the sandbox's compiled code is kept; `None` for `cache` in the
     /// data directory. Whoever can write there can run code in this process.
@@ -84,6 +86,7 @@ impl ServerConfig {
             trusted_proxy,
             egress_allow,
             egress_private,
+            retention_days,
             log_format,
             code_cache_dir,
             dashboard_dir,
@@ -102,6 +105,7 @@ impl ServerConfig {
             trusted_proxies: trusted_proxy.into_iter().map(|network| network.0).collect(),
             egress_allow,
             egress_private: egress_private.into_iter().map(|network| network.0).collect(),
+            retention_days: retention_days.map_or(7, |days| days.get().into()),
             log_format: log_format.unwrap_or_default(),
             code_cache_dir,
             dashboard_dir,
@@ -184,6 +188,10 @@ pub struct Settings {
     #[arg(long, env = "PICLOUD_EGRESS_PRIVATE", value_delimiter = ',', value_name = "IP[/BITS]")]
     pub egress_private: Vec<Network>,
 
+    /// Days for which executions and logs are kept [default: 7]
+    #[arg(long, env = "PICLOUD_RETENTION_DAYS", value_name = "DAYS")]
+    pub retention_days: Option<NonZeroU32>,
+
     /// How the server writes its log [default: text]
     #[arg(long, env = "PICLOUD_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -228,6 +236,7 @@ impl Settings {
             trusted_proxy: list(self.trusted_proxy, other.trusted_proxy),
             egress_allow: list(self.egress_allow, other.egress_allow),
             egress_private: list(self.egress_private, other.egress_private),
+            retention_days: self.retention_days.or(other.retention_days),
             log_format: self.log_format.or(other.log_format),
             code_cache_dir: self.code_cache_dir.or(other.code_cache_dir),
             dashboard_dir: self.dashboard_dir.or(other.dashboard_dir),
@@ -336,6 +345,7 @@ master_key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 trusted_proxy = ["10.0.0.7", "fd00::/8"]
 egress_allow = ["*.example.org"]
 egress_private = ["127.0.0.0/8"]
+retention_days = 30
 log_format = "json"
 code_cache_dir = "/var/cache/picloud"
 dashboard_dir = "/usr/share/picloud/dashboard"
@@ -347,7 +357,7 @@ dashboard_dir = "/usr/share/picloud/dashboard"
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.data_dir, Path::new("picloud-data"));
         assert_eq!(config.max_concurrent_executions, 64);
-        assert_eq!(config.log_format, LogFormat::Text);
+        assert_eq!((config.retention_days, config.log_format), (7, LogFormat::Text));
         assert!(config.database_url.is_none() && config.admin_token.is_none() && !config.dev);
     }
 
@@ -368,6 +378,7 @@ dashboard_dir = "/usr/share/picloud/dashboard"
         assert_eq!(config.master_key.unwrap()[31], 31);
         assert_eq!(config.egress_allow, ["*.example.org".parse().unwrap()]);
         assert_eq!(config.egress_private, ["127.0.0.0/8".parse().unwrap()]);
+        assert_eq!(config.retention_days, 30);
         assert_eq!(config.log_format, LogFormat::Json);
         assert_eq!(config.code_cache_dir.as_deref(), Some(Path::new("/var/cache/picloud")));
         let dashboard_dir = Path::new("/usr/share/picloud/dashboard");

@@ -67,6 +67,8 @@ pub struct Node {
     pub outbox_changes: watch::Sender<()>,
     /// Asks for word when nothing is due and nothing runs.
     pub settlers: mpsc::UnboundedSender<Settler>,
+    /// Days for which executions and logs are kept.
+    pub retention_days: u64,
     /// Invocations at one time, of the whole instance.
     pub max_concurrent_executions: usize,
     /// Turns true once the server is told to stop.

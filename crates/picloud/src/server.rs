@@ -3,6 +3,7 @@
 mod connections;
 mod dispatcher;
 mod housekeeping;
+mod metrics;
 mod peers;
 mod warnings;
 
@@ -10,11 +11,10 @@ pub use dispatcher::Settler;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use picloud_egress::{Egress, Policy};
 use picloud_executor_core::{Backends, Executor, Owners, Record, Recorder, UsageKeeper};
 use picloud_host::Host;
@@ -115,7 +115,7 @@ impl Server {
     /// Each says what to do about it.
     pub async fn start_in(config: ServerConfig, world: World) -> anyhow::Result<Self> {
         raise_file_limit();
-        let metrics = metrics_handle()?;
+        let metrics = metrics::handle()?;
         let hosts = hosts(&config)?;
         let data_dir = DataDir::open(&config.data_dir)?;
         let listener = listen(config.listen).await?;
@@ -194,6 +194,7 @@ impl Server {
             deliver,
             outbox_changes: watch::Sender::new(()),
             settlers,
+            retention_days: config.retention_days,
             max_concurrent_executions: config.max_concurrent_executions,
             stopping: watch::Sender::new(false),
         });
@@ -439,18 +440,6 @@ fn admin_token(
         (data_dir.admin_token()?, Some(path.display().to_string()))
     };
     Ok((Some(Sha256::digest(token).into()), path))
-}
-
-/// The process has one recorder of metrics, however many servers it starts.
-fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
-        return Ok(handle.clone());
-    }
-    let handle = PrometheusBuilder::new()
-        .set_buckets(&[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0])?
-        .install_recorder()?;
-    Ok(HANDLE.get_or_init(|| handle).clone())
 }
 
 fn raise_file_limit() {

@@ -78,6 +78,18 @@ pub struct LogQuery {
     pub limit: u32,
 }
 
+/// How much of an app's past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryCap {
+    /// So many executions: the newest.
+    pub executions: u64,
+    /// Log lines of so many bytes together: the newest.
+    pub log_bytes: u64,
+}
+
+/// What a log line takes beyond its text, so that empty lines are not free.
+pub const LINE_OVERHEAD_BYTES: u64 = 64;
+
 /// Where executions and logs are kept, for a while.
 #[async_trait]
 pub trait ExecutionStore: Send + Sync {
@@ -99,4 +111,8 @@ pub trait ExecutionStore: Send + Sync {
     /// Removes what began before `before_ms`, at most `limit` executions and
     /// as many lines. Returns how many rows went.
     async fn prune(&self, before_ms: u64, limit: u32) -> Result<u64, StoreError>;
+
+    /// Removes the app's oldest executions and lines that are over its cap, in
+    /// transactions of `limit` rows at most. Returns how many rows went.
+    async fn trim(&self, app: AppId, cap: HistoryCap, limit: u32) -> Result<u64, StoreError>;
 }

@@ -49,6 +49,10 @@ pub struct Limits {
     pub http_request_ms: u64,
     /// Invocations of this app at one time.
     pub concurrency: u64,
+    /// Executions of this app that are kept on record.
+    pub history_executions: u64,
+    /// Bytes of log lines of this app that are kept.
+    pub history_log_bytes: u64,
     /// Requests that the app answers in a second, in the long run; by each node.
     pub requests_per_s: u64,
     /// Requests that it answers at once after a quiet time.
@@ -78,6 +82,8 @@ impl Default for Limits {
             http_response_bytes: 5 << 20,
             http_request_ms: 10_000,
             concurrency: 16,
+            history_executions: 100_000,
+            history_log_bytes: 64 << 20,
             requests_per_s: 200,
             requests_burst: 400,
         }
@@ -141,6 +147,8 @@ overrides!(
     http_response_bytes,
     http_request_ms,
     concurrency,
+    history_executions,
+    history_log_bytes,
     requests_per_s,
     requests_burst,
 );

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use picloud_executor_core::{Backends, Executor, Owners, Recorder, Task, UsageKeeper};
-use picloud_shared::execution::{ExecutionPage, ExecutionQuery, LogQuery};
+use picloud_shared::execution::{ExecutionPage, ExecutionQuery, HistoryCap, LogQuery};
 use picloud_shared::kv::{
     Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, Write, WriteSet,
 };
@@ -232,6 +232,10 @@ impl ExecutionStore for MemoryHistory {
     }
 
     async fn prune(&self, _: u64, _: u32) -> Result<u64, StoreError> {
+        unimplemented!()
+    }
+
+    async fn trim(&self, _: AppId, _: HistoryCap, _: u32) -> Result<u64, StoreError> {
         unimplemented!()
     }
 }

@@ -158,6 +158,34 @@ async fn executions_are_searched_on_the_command_line() {
 }
 
 #[tokio::test]
+async fn an_app_s_history_is_cut_back_to_its_own_cap() {
+    let temp = tempfile::TempDir::new().unwrap();
+    let mut server = Picloud::start_in(temp.path(), &[]);
+    for app in ["flood", "quiet"] {
+        server.deploy(app, &[("index.rhai", "log::info(\"seen\"); 1")]).await;
+        for _ in 0..4 {
+            server.get(app, "/").await;
+        }
+    }
+    let limits = r#"{"limits": {"history_executions": 2, "history_log_bytes": 100}}"#;
+    assert_eq!(server.api("PUT", "/apps/flood", limits).await.status, 200);
+    assert!(server.terminate().success());
+
+    // Cleaning up is the first thing that a server does.
+    let server = Picloud::start_in(temp.path(), &[]);
+    let count = async |app: &str, of: &str| {
+        let list = server.api("GET", &format!("/apps/{app}/{of}"), "").await.json();
+        list["items"].as_array().unwrap().len()
+    };
+    let begun = std::time::Instant::now();
+    while (count("flood", "executions").await, count("flood", "logs").await) != (2, 1) {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it is not cut back");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((count("quiet", "executions").await, count("quiet", "logs").await), (4, 4));
+}
+
+#[tokio::test]
 async fn metrics_are_for_this_machine_and_for_admins() {
     let server = Picloud::start(&["--trusted-proxy", "127.0.0.1"]);
     server.deploy("hi", &[("index.rhai", "1")]).await;
@@ -173,7 +201,13 @@ async fn metrics_are_for_this_machine_and_for_admins() {
     };
     let (status, text) = ask(&[]).await;
     assert_eq!(status, 200);
-    assert!(text.contains("picloud_executions_total{outcome=\"ok\"} 1\n"), "{text}");
+    for line in [
+        "# HELP picloud_executions_total ",
+        "picloud_app_executions_total{app=\"hi\",result=\"ok\"} 1\n",
+        "picloud_executions_waiting 0\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
     for forwarded in ["x-forwarded-for", "forwarded", "via", "x-real-ip", "X-Forwarded-For"] {
         for value in ["127.0.0.1", "", "203.0.113.7"] {
             let (status, text) = ask(&[(forwarded, value)]).await;

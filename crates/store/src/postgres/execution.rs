@@ -1,7 +1,9 @@
 //! Executions and logs on PostgreSQL.
 
 use async_trait::async_trait;
-use picloud_shared::execution::{ExecutionPage, ExecutionQuery, LogQuery};
+use picloud_shared::execution::{
+    ExecutionPage, ExecutionQuery, HistoryCap, LINE_OVERHEAD_BYTES, LogQuery,
+};
 use picloud_shared::{
     AppId, Execution, ExecutionId, ExecutionStore, Level, LogLine, ReleaseNumber, StoreError, Usage,
 };
@@ -177,6 +179,59 @@ impl ExecutionStore for PostgresExecutionStore {
             rows += done.rows_affected();
         }
         Ok(rows)
+    }
+
+    async fn trim(&self, app: AppId, cap: HistoryCap, limit: u32) -> Result<u64, StoreError> {
+        let last_execution: Option<Uuid> = sqlx::query_scalar(
+            "SELECT id FROM executions WHERE app_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2",
+        )
+        .bind(app.0)
+        .bind(signed(cap.executions))
+        .fetch_optional(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        let last_line: Option<i64> = sqlx::query_scalar(
+            "SELECT seq FROM (
+                SELECT seq, sum(octet_length(message) + coalesce(octet_length(fields), 0) + $3)
+                    OVER (ORDER BY seq DESC) AS bytes
+                FROM logs WHERE app_id = $1) AS line
+             WHERE bytes > $2 ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(app.0)
+        .bind(signed(cap.log_bytes))
+        .bind(signed(LINE_OVERHEAD_BYTES))
+        .fetch_optional(&self.0.pool)
+        .await
+        .map_err(failed)?;
+        let mut rows = 0;
+        loop {
+            let executions = sqlx::query(
+                "DELETE FROM executions WHERE app_id = $1 AND id = ANY (ARRAY(
+                    SELECT id FROM executions WHERE app_id = $1 AND id <= $2
+                    ORDER BY id LIMIT $3))",
+            )
+            .bind(app.0)
+            .bind(last_execution)
+            .bind(i64::from(limit))
+            .execute(&self.0.pool)
+            .await
+            .map_err(failed)?;
+            let lines = sqlx::query(
+                "DELETE FROM logs WHERE seq = ANY (ARRAY(
+                    SELECT seq FROM logs WHERE app_id = $1 AND seq <= $2
+                    ORDER BY seq LIMIT $3))",
+            )
+            .bind(app.0)
+            .bind(last_line)
+            .bind(i64::from(limit))
+            .execute(&self.0.pool)
+            .await
+            .map_err(failed)?;
+            match executions.rows_affected() + lines.rows_affected() {
+                0 => return Ok(rows),
+                some => rows += some,
+            }
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use picloud_shared::execution::{ExecutionPage, ExecutionQuery, LogQuery};
+use picloud_shared::execution::{
+    ExecutionPage, ExecutionQuery, HistoryCap, LINE_OVERHEAD_BYTES, LogQuery,
+};
 use picloud_shared::{
     AppId, Execution, ExecutionId, ExecutionStore, Level, LogLine, ReleaseNumber, StoreError, Usage,
 };
@@ -169,6 +171,59 @@ impl ExecutionStore for SqliteExecutionStore {
         .bind(signed(before_ms))
         .bind(limit);
         self.0.history.writer.begin().await?.execute(query).await
+    }
+
+    async fn trim(&self, app: AppId, cap: HistoryCap, limit: u32) -> Result<u64, StoreError> {
+        let history = &self.0.history;
+        // What is to go is found without holding up whoever records.
+        let last_execution: Option<Uuid> = sqlx::query_scalar(
+            "SELECT id FROM executions WHERE app_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2",
+        )
+        .bind(app.0)
+        .bind(signed(cap.executions))
+        .fetch_optional(&history.readers)
+        .await
+        .map_err(failed)?;
+        let last_line: Option<i64> = sqlx::query_scalar(
+            "SELECT seq FROM (
+                SELECT seq, sum(octet_length(message) + ifnull(octet_length(fields), 0) + ?3)
+                    OVER (ORDER BY seq DESC) AS bytes
+                FROM logs WHERE app_id = ?1)
+             WHERE bytes > ?2 ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(app.0)
+        .bind(signed(cap.log_bytes))
+        .bind(signed(LINE_OVERHEAD_BYTES))
+        .fetch_optional(&history.readers)
+        .await
+        .map_err(failed)?;
+        let mut rows = 0;
+        if last_execution.is_none() && last_line.is_none() {
+            return Ok(rows);
+        }
+        loop {
+            let mut transaction = history.writer.begin().await?;
+            let trimmed = sqlx::query(
+                "DELETE FROM executions WHERE app_id = ?1 AND id IN (
+                    SELECT id FROM executions WHERE app_id = ?1 AND id <= ?2
+                    ORDER BY id LIMIT ?4);
+                 DELETE FROM logs WHERE seq IN (
+                    SELECT seq FROM logs WHERE app_id = ?1 AND seq <= ?3
+                    ORDER BY seq LIMIT ?4)",
+            )
+            .bind(app.0)
+            .bind(last_execution)
+            .bind(last_line)
+            .bind(limit)
+            .execute(transaction.connection()?)
+            .await
+            .map(|done| done.rows_affected())
+            .map_err(failed);
+            match transaction.finish(trimmed).await? {
+                0 => return Ok(rows),
+                some => rows += some,
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Executions and logs.
 
-use picloud_shared::execution::{ExecutionQuery, LogQuery, OutcomeFilter};
+use picloud_shared::execution::{
+    ExecutionQuery, HistoryCap, LINE_OVERHEAD_BYTES, LogQuery, OutcomeFilter,
+};
 use picloud_shared::receipt::{Commit, Service};
 use picloud_shared::{AppId, Execution, Level, LogLine, Position, ReleaseNumber, ScriptError};
 use picloud_store::Stores;
@@ -20,6 +22,7 @@ on_both![
     lines_are_chosen_by_level_and_execution,
     a_nul_becomes_a_replacement_character,
     pruning_takes_the_oldest_first_and_so_many_at_most,
+    an_app_keeps_its_newest_up_to_its_cap,
     two_apps_never_meet,
     records_of_an_app_that_is_gone_do_not_hold_up_the_rest,
     followers_see_every_line_of_many_recorders_once,
@@ -295,6 +298,40 @@ async fn pruning_takes_the_oldest_first_and_so_many_at_most(stores: &Stores) {
     assert_eq!(stores.executions.prune(NOW + 4, 2).await.unwrap(), 2);
     assert_eq!(left().await, (vec![4], vec![4]));
     assert_eq!(stores.executions.prune(NOW + 4, 2).await.unwrap(), 0);
+}
+
+async fn an_app_keeps_its_newest_up_to_its_cap(stores: &Stores) {
+    let (flooded, quiet) = two_apps(stores).await;
+    let batch: Vec<_> = (1..=9).map(|n| execution(flooded, n)).collect();
+    // With what a line takes beyond its text, 100 bytes each.
+    let text = "x".repeat(100 - usize::try_from(LINE_OVERHEAD_BYTES).unwrap() - 2);
+    let of = |e: &Execution| LogLine { fields: Some("{}".to_owned()), ..line(e.app, e.id, &text) };
+    let lines: Vec<_> = batch.iter().map(of).collect();
+    stores.executions.record(&batch, &lines).await.unwrap();
+    let old = execution(quiet, 0);
+    stores.executions.record(std::slice::from_ref(&old), &[of(&old)]).await.unwrap();
+
+    let trim = async |app, executions, log_bytes| {
+        let cap = HistoryCap { executions, log_bytes };
+        stores.executions.trim(app, cap, 2).await.unwrap()
+    };
+    let left = async |app| {
+        let query = LogQuery { limit: 99, ..LogQuery::default() };
+        let lines = stores.executions.logs(app, &query).await.unwrap();
+        (newest(stores, app).await.len(), lines.len())
+    };
+    assert_eq!(trim(flooded, 9, 900).await, 0);
+    assert_eq!(trim(flooded, u64::MAX, u64::MAX).await, 0);
+    // More than one transaction's worth goes, all the same.
+    assert_eq!(trim(flooded, 4, 899).await, 5 + 1);
+    assert_eq!(left(flooded).await, (4, 8));
+    let kept: Vec<_> = newest(stores, flooded).await.iter().map(|e| e.id).collect();
+    assert_eq!(kept, [9, 8, 7, 6].map(|n| execution(flooded, n).id));
+    assert_eq!(trim(flooded, 4, 350).await, 5);
+    assert_eq!(left(flooded).await, (4, 3));
+    assert_eq!(left(quiet).await, (1, 1), "another app's past is its own");
+    assert_eq!(trim(flooded, 0, 0).await, 7);
+    assert_eq!(left(flooded).await, (0, 0));
 }
 
 async fn two_apps_never_meet(stores: &Stores) {
