@@ -1,6 +1,7 @@
 //! The record of an invocation, and its log lines.
 
 mod query;
+mod stats;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ pub use query::{
     ExecutionPage, ExecutionQuery, IdPrefix, InvalidIdPrefix, OUTCOMES, OutcomeFilter,
     UnknownOutcome,
 };
+pub use stats::{Bucket, InvalidStats, MAX_BUCKETS, StatsQuery};
 
 /// What is kept of an invocation that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +107,10 @@ pub trait ExecutionStore: Send + Sync {
 
     async fn execution(&self, app: AppId, id: ExecutionId)
     -> Result<Option<Execution>, StoreError>;
+
+    /// What the app's executions come to, by when they began: the buckets that
+    /// have any, oldest first.
+    async fn stats(&self, app: AppId, query: &StatsQuery) -> Result<Vec<Bucket>, StoreError>;
 
     async fn logs(&self, app: AppId, query: &LogQuery) -> Result<Vec<LogLine>, StoreError>;
 

@@ -1,11 +1,11 @@
 //! What both databases make of executions and of what is asked about them.
 
-use picloud_shared::execution::{ExecutionQuery, OutcomeFilter};
+use picloud_shared::execution::{Bucket, ExecutionQuery, OutcomeFilter, StatsQuery};
 use picloud_shared::receipt::{Calls, Commit};
 use picloud_shared::{Execution, StoreError};
 use serde::{Deserialize, Serialize};
 
-use crate::convert::{corrupt, to_json, without_nul};
+use crate::convert::{corrupt, to_json, unsigned, without_nul};
 
 /// The part of a record that nobody searches by: one column, so that a service
 /// more is no column more.
@@ -20,6 +20,43 @@ pub(crate) struct Receipt {
     pub(crate) compile_us: u64,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) commit: Option<Commit>,
+}
+
+/// What executions come to, by bucket, in the words of both databases. A
+/// percentile is the duration of the request at its rank.
+pub(crate) const STATS: &str = "
+    WITH ran AS (
+        SELECT (started_at_ms - $4) / $5 AS bucket, status IS NOT NULL AS is_request,
+            outcome <> 'ok' OR status >= 500 AS is_error, duration_us, fuel
+        FROM executions WHERE app_id = $1 AND id BETWEEN $2 AND $3),
+    ranked AS (
+        SELECT *, count(*) OVER (PARTITION BY bucket, is_request) AS total,
+            row_number() OVER (PARTITION BY bucket, is_request ORDER BY duration_us) AS nth
+        FROM ran)
+    SELECT bucket,
+        count(CASE WHEN is_request THEN 1 END) AS requests,
+        count(CASE WHEN is_request AND is_error THEN 1 END) AS errors,
+        max(CASE WHEN is_request AND nth = (total + 1) / 2 THEN duration_us END) AS p50_us,
+        max(CASE WHEN is_request AND nth = (total * 99 + 99) / 100 THEN duration_us END) AS p99_us,
+        CAST(sum(fuel) AS bigint) AS fuel
+    FROM ranked GROUP BY bucket ORDER BY bucket";
+
+/// A row of [`STATS`] as it is read: bucket, requests, errors, both
+/// percentiles, fuel.
+pub(crate) type StatsRow = (i64, i64, i64, Option<i64>, Option<i64>, i64);
+
+pub(crate) fn bucket(query: &StatsQuery, row: StatsRow) -> Result<Bucket, StoreError> {
+    let (index, requests, errors, p50_us, p99_us, fuel) = row;
+    let index: u64 = unsigned("a bucket", index)?;
+    let duration = |us: Option<i64>| us.map(|us| unsigned("a duration", us)).transpose();
+    Ok(Bucket {
+        at_ms: query.from_ms + index * query.step_ms,
+        requests: unsigned("requests", requests)?,
+        errors: unsigned("errors", errors)?,
+        p50_us: duration(p50_us)?,
+        p99_us: duration(p99_us)?,
+        fuel: unsigned("fuel", fuel)?,
+    })
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

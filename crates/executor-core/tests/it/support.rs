@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use picloud_executor_core::{Backends, Executor, Owners, Recorder, Task, UsageKeeper};
-use picloud_shared::execution::{ExecutionPage, ExecutionQuery, HistoryCap, LogQuery};
+use picloud_shared::execution::{
+    Bucket, ExecutionPage, ExecutionQuery, HistoryCap, LogQuery, StatsQuery,
+};
 use picloud_shared::kv::{
     Change, Collection, Entry, Key, KvStore, Listed, Range, Seen, Write, WriteSet,
 };
@@ -228,6 +230,10 @@ impl ExecutionStore for MemoryHistory {
     }
 
     async fn logs(&self, _: AppId, _: &LogQuery) -> Result<Vec<LogLine>, StoreError> {
+        unimplemented!()
+    }
+
+    async fn stats(&self, _: AppId, _: &StatsQuery) -> Result<Vec<Bucket>, StoreError> {
         unimplemented!()
     }
 

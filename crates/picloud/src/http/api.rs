@@ -22,6 +22,7 @@ mod schedules;
 mod scripts;
 mod secrets;
 mod session;
+mod stats;
 mod tokens;
 mod usage;
 mod users;
@@ -87,6 +88,7 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .merge(users::router())
         .merge(invites::router())
         .merge(audit::router())
+        .merge(stats::router())
         .merge(usage::router())
         .merge(document::router())
 }

@@ -50,6 +50,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "show_execution",
             "show_release",
             "show_script",
+            "show_stats",
             "show_usage",
         ],
     ),

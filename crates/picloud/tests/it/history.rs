@@ -186,6 +186,43 @@ async fn an_app_s_history_is_cut_back_to_its_own_cap() {
 }
 
 #[tokio::test]
+async fn stats_are_for_charts() {
+    let server = Picloud::start(&[]);
+    server.deploy("hi", &[("index.rhai", "if req.query.n == \"2\" { throw 1 } 1")]).await;
+    for n in 1..=4 {
+        server.get("hi", &format!("/?n={n}")).await;
+    }
+    let stats = async |query: &str| server.api("GET", &format!("/apps/hi/stats{query}"), "").await;
+    let day = stats("").await.json();
+    let buckets = day["buckets"].as_array().unwrap();
+    assert!((96..=97).contains(&buckets.len()), "{}", buckets.len());
+    assert_eq!(day["step_ms"], 900_000);
+    let sum = |of: &str| buckets.iter().map(|bucket| bucket[of].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("requests"), sum("errors")), (4, 1));
+    assert!(sum("fuel") > 0);
+    let busy = buckets.iter().rfind(|bucket| bucket["requests"].as_u64() > Some(0)).unwrap();
+    assert!(busy["p50_us"].as_u64() <= busy["p99_us"].as_u64(), "{busy}");
+    assert!(busy["p50_us"].as_u64() > Some(0), "{busy}");
+    assert_eq!(buckets[0]["p50_us"], serde_json::Value::Null);
+
+    let past = stats("?from_ms=0&until_ms=1000&step_ms=500").await.json();
+    assert_eq!(past["buckets"].as_array().unwrap().len(), 2);
+    for hostile in [
+        "?step_ms=0",
+        "?step_ms=1",
+        "?from_ms=5&until_ms=5",
+        "?from_ms=18446744073709551615",
+        "?from_ms=-1",
+        "?until_ms=18446744073709551615&from_ms=0&step_ms=1",
+        "?to=1",
+    ] {
+        assert_eq!(stats(hostile).await.status, 400, "{hostile}");
+    }
+    let far = "?from_ms=18446744073709551613&until_ms=18446744073709551615&step_ms=1";
+    assert_eq!(stats(far).await.status, 200, "where no id's time reaches there is nothing");
+}
+
+#[tokio::test]
 async fn metrics_are_for_this_machine_and_for_admins() {
     let server = Picloud::start(&["--trusted-proxy", "127.0.0.1"]);
     server.deploy("hi", &[("index.rhai", "1")]).await;

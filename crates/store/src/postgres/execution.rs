@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use picloud_shared::execution::{
-    ExecutionPage, ExecutionQuery, HistoryCap, LINE_OVERHEAD_BYTES, LogQuery,
+    Bucket, ExecutionPage, ExecutionQuery, HistoryCap, LINE_OVERHEAD_BYTES, LogQuery, StatsQuery,
 };
 use picloud_shared::{
     AppId, Execution, ExecutionId, ExecutionStore, Level, LogLine, ReleaseNumber, StoreError, Usage,
@@ -15,7 +15,7 @@ use super::PostgresDatabase;
 use crate::convert::{
     corrupt, failed, level, level_number, signed, to_json, unsigned, without_nul,
 };
-use crate::execution_row::{Filters, Receipt};
+use crate::execution_row::{Filters, Receipt, STATS, StatsRow, bucket};
 
 pub(crate) struct PostgresExecutionStore(pub(crate) PostgresDatabase);
 
@@ -125,6 +125,20 @@ impl ExecutionStore for PostgresExecutionStore {
             .await
             .map_err(failed)?;
         row.as_ref().map(execution).transpose()
+    }
+
+    async fn stats(&self, app: AppId, query: &StatsQuery) -> Result<Vec<Bucket>, StoreError> {
+        let Some((low, high)) = query.executions().ids() else { return Ok(Vec::new()) };
+        let rows: Vec<StatsRow> = sqlx::query_as(STATS)
+            .bind(app.0)
+            .bind(low.0)
+            .bind(high.0)
+            .bind(signed(query.from_ms))
+            .bind(signed(query.step_ms))
+            .fetch_all(&self.0.pool)
+            .await
+            .map_err(failed)?;
+        rows.into_iter().map(|row| bucket(query, row)).collect()
     }
 
     async fn logs(&self, app: AppId, query: &LogQuery) -> Result<Vec<LogLine>, StoreError> {

@@ -1,7 +1,7 @@
 //! Executions and logs.
 
 use picloud_shared::execution::{
-    ExecutionQuery, HistoryCap, LINE_OVERHEAD_BYTES, LogQuery, OutcomeFilter,
+    Bucket, ExecutionQuery, HistoryCap, LINE_OVERHEAD_BYTES, LogQuery, OutcomeFilter, StatsQuery,
 };
 use picloud_shared::receipt::{Commit, Service};
 use picloud_shared::{AppId, Execution, Level, LogLine, Position, ReleaseNumber, ScriptError};
@@ -23,6 +23,7 @@ on_both![
     a_nul_becomes_a_replacement_character,
     pruning_takes_the_oldest_first_and_so_many_at_most,
     an_app_keeps_its_newest_up_to_its_cap,
+    what_an_app_has_done_is_added_up_by_time,
     two_apps_never_meet,
     records_of_an_app_that_is_gone_do_not_hold_up_the_rest,
     followers_see_every_line_of_many_recorders_once,
@@ -332,6 +333,55 @@ async fn an_app_keeps_its_newest_up_to_its_cap(stores: &Stores) {
     assert_eq!(left(quiet).await, (1, 1), "another app's past is its own");
     assert_eq!(trim(flooded, 0, 0).await, 7);
     assert_eq!(left(flooded).await, (0, 0));
+}
+
+async fn what_an_app_has_done_is_added_up_by_time(stores: &Stores) {
+    let (app, other) = two_apps(stores).await;
+    // One millisecond each from NOW on, taking 1,000 to 200,000 microseconds.
+    let mut batch: Vec<_> = (0..200)
+        .map(|n| Execution { duration_us: 1_000 * (u64::from(n) + 1), ..execution(app, n) })
+        .collect();
+    batch[0].outcome = "timed_out".to_owned();
+    batch[1].status = Some(500);
+    batch[2].status = Some(404);
+    // No request, however long it took.
+    batch[3].status = None;
+    batch[3].outcome = "conflict".to_owned();
+    batch[3].duration_us = u64::MAX >> 1;
+    batch[199].status = None;
+    for execution in &mut batch {
+        execution.usage.fuel = 7;
+    }
+    batch.push(execution(other, 5));
+    stores.executions.record(&batch, &[]).await.unwrap();
+
+    let stats = async |from_ms, until_ms, step_ms| {
+        let query = StatsQuery::new(from_ms, until_ms, step_ms).unwrap();
+        stores.executions.stats(app, &query).await.unwrap()
+    };
+    assert_eq!(NOW % 100, 0, "buckets begin where the test says");
+    let first = Bucket {
+        at_ms: NOW,
+        requests: 99,
+        errors: 2,
+        // Of 1, 2, 3 and 5 to 100 the 50th and the 99th.
+        p50_us: Some(51_000),
+        p99_us: Some(100_000),
+        fuel: 700,
+    };
+    let second = Bucket {
+        at_ms: NOW + 100,
+        requests: 99,
+        errors: 0,
+        p50_us: Some(150_000),
+        p99_us: Some(199_000),
+        fuel: 700,
+    };
+    assert_eq!(stats(NOW - 1_000, NOW + 1_000, 100).await, [first, second]);
+    assert_eq!(stats(NOW, NOW + 100, 100).await, [first]);
+    let none = Bucket { at_ms: NOW + 199, fuel: 7, ..Bucket::default() };
+    assert_eq!(stats(NOW + 199, NOW + 300, 1).await, [none]);
+    assert_eq!(stats(0, 1, 1).await, []);
 }
 
 async fn two_apps_never_meet(stores: &Stores) {
