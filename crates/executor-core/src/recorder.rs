@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use picloud_shared::{Execution, ExecutionStore, LogLine};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 /// Records that may wait to be stored. Beyond that they are dropped and
 /// counted: an invocation never waits for its own record.
@@ -56,6 +56,8 @@ pub struct Recorder {
     /// Ends the gathering of a batch.
     wanted_now: Arc<Notify>,
     grown: Arc<Notify>,
+    /// Changes whenever a batch was stored.
+    stored: watch::Sender<()>,
     live: broadcast::Sender<Arc<Record>>,
 }
 
@@ -68,13 +70,16 @@ impl Recorder {
         let (live, _) = broadcast::channel(LIVE);
         let wanted_now = Arc::new(Notify::new());
         let grown = Arc::default();
-        let recorder = Self { queue, queued_bytes: Arc::default(), wanted_now, grown, live };
+        let stored = watch::Sender::new(());
+        let queued_bytes = Arc::default();
+        let recorder = Self { queue, queued_bytes, wanted_now, grown, stored, live };
         let task = tokio::spawn(store_batches(
             store,
             messages,
             Arc::clone(&recorder.queued_bytes),
             Arc::clone(&recorder.wanted_now),
             Arc::clone(&recorder.grown),
+            recorder.stored.clone(),
         ));
         (recorder, task)
     }
@@ -116,6 +121,12 @@ impl Recorder {
         self.grown.notified().await;
     }
 
+    /// Changes whenever records were stored.
+    #[must_use]
+    pub fn stored(&self) -> watch::Receiver<()> {
+        self.stored.subscribe()
+    }
+
     /// Records from now on, as they come in.
     #[must_use]
     pub fn follow(&self) -> broadcast::Receiver<Arc<Record>> {
@@ -129,6 +140,7 @@ async fn store_batches(
     queued_bytes: Arc<AtomicUsize>,
     wanted_now: Arc<Notify>,
     grown: Arc<Notify>,
+    stored: watch::Sender<()>,
 ) {
     let mut growth = 0;
     while let Some(first) = messages.recv().await {
@@ -158,6 +170,7 @@ async fn store_batches(
                 "execution records could not be stored"
             );
         }
+        stored.send_replace(());
         if growth >= GROWTH_BYTES {
             growth = 0;
             grown.notify_one();

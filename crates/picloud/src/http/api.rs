@@ -9,6 +9,7 @@ mod document;
 mod domains;
 mod events;
 mod executions;
+mod follow;
 mod invites;
 mod invoke;
 mod kv;

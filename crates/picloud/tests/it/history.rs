@@ -256,3 +256,81 @@ async fn metrics_are_for_this_machine_and_for_admins() {
     assert_eq!(ask(&[proxied, ("authorization", &token)]).await.0, 200);
     assert_eq!(ask(&[proxied, ("authorization", "Bearer nonsense")]).await.0, 401);
 }
+
+/// Reads a stream of server-sent events up to the one whose data has `text`.
+async fn until(stream: &mut reqwest::Response, text: &str) -> String {
+    let mut seen = String::new();
+    while !seen.contains(text) || !seen.ends_with("\n\n") {
+        let chunk = tokio::time::timeout(std::time::Duration::from_secs(60), stream.chunk());
+        let chunk = chunk.await.expect(text).unwrap().expect(text);
+        seen.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    seen
+}
+
+#[tokio::test]
+async fn logs_are_followed_as_server_sent_events_and_gone_on_with() {
+    let mut server = Picloud::start(&[]);
+    server.deploy("hi", &[("index.rhai", "log::info(`n${req.query.n}\n`); 1")]).await;
+    let client = picloud::client::http(false).build().unwrap();
+    let follow = async |last: Option<&str>| {
+        let request = client.get(server.url("/api/v1/apps/hi/logs?follow=true"));
+        let mut request = request.bearer_auth(server.token()).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let stream = request.send().await.unwrap();
+        assert_eq!(stream.headers()["content-type"], "text/event-stream");
+        stream
+    };
+    server.get("hi", "/?n=1").await;
+    let mut stream = follow(None).await;
+    until(&mut stream, "n1").await;
+    server.get("hi", "/?n=2").await;
+    let seen = until(&mut stream, "n2").await;
+    let id = seen.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    drop(stream);
+
+    // While nobody listened there was more than a page.
+    for n in 3..=6 {
+        server.get("hi", &format!("/?n={n}")).await;
+    }
+    let mut stream = follow(Some(&id)).await;
+    let seen = until(&mut stream, "n6").await;
+    let data: Vec<&str> = seen.lines().filter(|line| line.starts_with("data: ")).collect();
+    assert_eq!(data.len(), 4, "each once, and none that was seen: {seen}");
+    assert!(data[0].contains(r"n3\n"), "{seen}");
+
+    // Nonsense is as good as nothing.
+    let mut stream = follow(Some("-1 nonsense")).await;
+    until(&mut stream, "n6").await;
+    assert!(server.terminate().success());
+    assert_eq!(stream.chunk().await.unwrap(), None, "the stream has a proper end");
+}
+
+#[tokio::test]
+async fn events_are_followed_as_server_sent_events_and_gone_on_with() {
+    let server = Picloud::start(&[]);
+    let manifest = "[[triggers]]\non = \"events.publish\"\nhandler = \"index.rhai\"";
+    let files = [("picloud.toml", manifest), ("index.rhai", "fn on_event(event) { 1 }")];
+    server.deploy("hi", &files).await;
+    let publish = async |topic: &str| {
+        let body = json!({ "topic": topic }).to_string();
+        assert_eq!(server.api("POST", "/apps/hi/events", body).await.status, 202);
+    };
+    let client = picloud::client::http(false).build().unwrap();
+    let follow = async |last: &str| {
+        let request = client.get(server.url("/api/v1/apps/hi/events?follow=true"));
+        let request = request.bearer_auth(server.token()).header("accept", "text/event-stream");
+        request.header("last-event-id", last).send().await.unwrap()
+    };
+    publish("first").await;
+    let mut stream = follow("").await;
+    let seen = until(&mut stream, "first").await;
+    let id = seen.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    drop(stream);
+    publish("second").await;
+    let mut stream = follow(&id).await;
+    let seen = until(&mut stream, "second").await;
+    assert!(!seen.contains("first"), "{seen}");
+}

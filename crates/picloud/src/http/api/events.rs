@@ -1,15 +1,13 @@
 //! Events: what happened, what it led to, and publishing from outside.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures_util::stream;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use picloud_executor_core::unit_of_work::OutboxUnit;
 use picloud_shared::events::{self, Events as _};
 use picloud_shared::outbox::{EventId, MAX_PAYLOAD_BYTES};
@@ -21,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::follow::{self, Format, Item, Source};
 use super::{DEFAULT_PAGE, List, MAX_PAGE, Path, Query, outside};
 use crate::client::{Event, EventDetail, Sent};
 use crate::http::auth::OfApp;
@@ -55,7 +54,9 @@ struct EventsQuery {
 /// The newest events, newest first.
 ///
 /// With `follow` the oldest of them first and then those to come, one JSON
-/// object a line, until the client goes away or the server stops.
+/// object a line, until the client goes away or the server stops. To a client
+/// that accepts `text/event-stream` they are server-sent events; `Last-Event-ID`
+/// goes on after one.
 #[utoipa::path(
     get,
     path = "/apps/{app}/events",
@@ -64,7 +65,11 @@ struct EventsQuery {
     params(EventsQuery),
     responses((
         status = 200,
-        content((EventList = "application/json"), (Event = "application/x-ndjson")),
+        content(
+            (EventList = "application/json"),
+            (Event = "application/x-ndjson"),
+            (Event = "text/event-stream"),
+        ),
     )),
     security(("token" = ["read"])),
 )]
@@ -72,10 +77,14 @@ async fn list(
     State(node): State<Arc<Node>>,
     OfApp(app): OfApp,
     Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(u32::from(!query.follow), MAX_PAGE);
     if query.follow {
-        return Ok(follow(node, app.id, limit));
+        let (changes, stopping) = (node.outbox_changes.subscribe(), node.stopping.subscribe());
+        let after = follow::last_event_id(&headers);
+        let tail = Tail { node, app: app.id, limit, after, shown: None, changes };
+        return Ok(follow::response(tail, Format::of(&headers), stopping));
     }
     let page = super::Page { after: query.after, limit: query.limit };
     let before = page.after::<EventId>()?;
@@ -87,73 +96,52 @@ async fn list(
     Ok(Json(List { items, next }).into_response())
 }
 
-fn follow(node: Arc<Node>, app: AppId, limit: u32) -> Response {
-    let tail = Tail {
-        changes: node.outbox_changes.subscribe(),
-        stopping: node.stopping.subscribe(),
-        node,
-        app,
-        limit,
-        shown: None,
-        pending: VecDeque::new(),
-    };
-    let body = Body::from_stream(stream::unfold(tail, Tail::next));
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
-}
-
 /// A client that follows.
 struct Tail {
     node: Arc<Node>,
     app: AppId,
-    /// Events to begin with.
+    /// Events to begin with: so many of the newest, or those after this one.
     limit: u32,
+    after: Option<EventId>,
     /// `None` before the first look.
     shown: Option<BTreeSet<EventId>>,
-    pending: VecDeque<Bytes>,
     changes: watch::Receiver<()>,
-    stopping: watch::Receiver<bool>,
 }
 
-impl Tail {
-    async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
-        loop {
-            if let Some(line) = self.pending.pop_front() {
-                return Some((Ok(line), self));
-            }
-            if self.shown.is_some() {
-                tokio::select! {
-                    changed = self.changes.changed() => changed.ok()?,
-                    _ = self.stopping.wait_for(|stopping| *stopping) => return None,
-                }
-            }
-            self.look().await;
-        }
+impl Source for Tail {
+    async fn changed(&mut self) -> Option<()> {
+        self.changes.changed().await.ok()
     }
 
-    /// Takes in what has not been shown. An event that is committed late, with
-    /// an id before others', is among it.
-    async fn look(&mut self) {
+    /// What has not been shown. An event that is committed late, with an id
+    /// before others', is among it.
+    async fn take(&mut self) -> Vec<Item> {
         let newest = match self.node.stores.outbox.list(self.app, None, MAX_PAGE).await {
             Ok(newest) => newest,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "events cannot be followed now");
-                return;
+                return Vec::new();
             }
         };
         let is_first = self.shown.is_none();
         let shown = self.shown.get_or_insert_default();
-        let skipped = if is_first { newest.len().saturating_sub(self.limit as usize) } else { 0 };
+        let skipped = match (is_first, self.after) {
+            (false, _) => 0,
+            (true, None) => newest.len().saturating_sub(self.limit as usize),
+            (true, Some(after)) => newest.iter().filter(|one| one.event.id <= after).count(),
+        };
+        let mut items = Vec::new();
         for (index, recorded) in newest.into_iter().rev().enumerate() {
-            if shown.insert(recorded.event.id) && index >= skipped {
-                let mut line = serde_json::to_vec(&Event::from(recorded)).unwrap_or_default();
-                line.push(b'\n');
-                self.pending.push_back(line.into());
+            let id = recorded.event.id;
+            if shown.insert(id) && index >= skipped {
+                items.push(Item::new(Some(id.to_string()), &Event::from(recorded)));
             }
         }
         while shown.len() > MAX_SHOWN {
             shown.pop_first();
         }
+        items
     }
 }
 

@@ -1,15 +1,12 @@
 //! Log lines, stored and live.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures_util::stream;
-use http::header;
+use http::HeaderMap;
 use picloud_executor_core::Record;
 use picloud_shared::execution::LogQuery;
 use picloud_shared::{AppId, ExecutionId, Level, LogLine};
@@ -20,6 +17,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::follow::{self, Format, Item, Source};
 use super::{DEFAULT_PAGE, List, MAX_PAGE, Query};
 use crate::http::auth::OfApp;
 use crate::http::problem::Problem;
@@ -51,7 +49,9 @@ struct LogsQuery {
 /// The newest log lines, oldest first.
 ///
 /// With `follow` also those to come, one JSON object a line, until the client
-/// goes away or the server stops.
+/// goes away or the server stops. To a client that accepts `text/event-stream`
+/// they are server-sent events as they are stored, each with its `seq` as its
+/// id; `Last-Event-ID` goes on after one, like `after`.
 #[utoipa::path(
     get,
     path = "/apps/{app}/logs",
@@ -60,7 +60,11 @@ struct LogsQuery {
     params(LogsQuery),
     responses((
         status = 200,
-        content((LogList = "application/json"), (LogLine = "application/x-ndjson")),
+        content(
+            (LogList = "application/json"),
+            (LogLine = "application/x-ndjson"),
+            (LogLine = "text/event-stream"),
+        ),
     )),
     security(("token" = ["read"])),
 )]
@@ -68,13 +72,26 @@ async fn list(
     State(node): State<Arc<Node>>,
     OfApp(app): OfApp,
     Query(query): Query<LogsQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let filter = LogQuery {
+    let mut filter = LogQuery {
         after: query.after,
         min_level: query.level,
         execution: query.execution,
         limit: query.limit.unwrap_or(DEFAULT_PAGE).clamp(u32::from(!query.follow), MAX_PAGE),
     };
+    let format = Format::of(&headers);
+    if query.follow && format == Format::Events {
+        filter.after = follow::last_event_id(&headers).or(filter.after);
+        if filter.after.is_some() {
+            // Everything after that one, however much it is.
+            filter.limit = MAX_PAGE;
+        }
+        let tail = StoredTail { app: app.id, filter, stored: node.recorder.stored(), node };
+        let stopping = tail.node.stopping.subscribe();
+        tail.node.recorder.flush().await;
+        return Ok(follow::response(tail, format, stopping));
+    }
     // Whoever subscribes before the stored lines are read misses none.
     let live = query.follow.then(|| node.recorder.follow());
     node.recorder.flush().await;
@@ -83,53 +100,89 @@ async fn list(
         let next = lines.last().map(|line| line.seq);
         return Ok(Json(List { items: lines, next }).into_response());
     };
-    let tail = Tail {
+    let tail = LiveTail {
         app: app.id,
         filter,
         shown: lines.iter().map(|line| line.execution).collect(),
-        pending: lines.iter().map(json_line).collect(),
+        new: lines.iter().map(item).collect(),
         live,
-        stopping: node.stopping.subscribe(),
     };
-    let body = Body::from_stream(stream::unfold(tail, Tail::next));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+    Ok(follow::response(tail, format, node.stopping.subscribe()))
 }
 
-/// A client that follows.
-struct Tail {
+fn item(line: &LogLine) -> Item {
+    Item::new((line.seq > 0).then(|| line.seq.to_string()), line)
+}
+
+/// Lines as they are stored: each of them once, and where to go on from it is
+/// known.
+struct StoredTail {
+    node: Arc<Node>,
+    app: AppId,
+    filter: LogQuery,
+    stored: watch::Receiver<()>,
+}
+
+impl Source for StoredTail {
+    async fn changed(&mut self) -> Option<()> {
+        self.stored.changed().await.ok()
+    }
+
+    async fn take(&mut self) -> Vec<Item> {
+        let wanted = self.filter.limit as usize;
+        // Who begins with none has to know all the same after which to go on.
+        self.filter.limit = self.filter.limit.max(1);
+        let lines = match self.node.stores.executions.logs(self.app, &self.filter).await {
+            Ok(lines) => lines,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "logs cannot be followed now");
+                return Vec::new();
+            }
+        };
+        if self.filter.after.is_some() && lines.len() >= wanted {
+            // There may be more already.
+            self.stored.mark_changed();
+        }
+        let last = lines.last().map(|line| line.seq);
+        self.filter.after = last.or(self.filter.after).or(Some(0));
+        self.filter.limit = MAX_PAGE;
+        lines.iter().skip(lines.len().saturating_sub(wanted)).map(item).collect()
+    }
+}
+
+/// Lines as their executions end, with what went wrong.
+struct LiveTail {
     app: AppId,
     filter: LogQuery,
     /// The executions of the stored lines: what was recorded between
     /// subscribing and reading comes by once more.
     shown: BTreeSet<ExecutionId>,
-    pending: VecDeque<Bytes>,
+    new: Vec<Item>,
     live: broadcast::Receiver<Arc<Record>>,
-    stopping: watch::Receiver<bool>,
 }
 
-impl Tail {
-    async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
-        loop {
-            if let Some(line) = self.pending.pop_front() {
-                return Some((Ok(line), self));
+impl Source for LiveTail {
+    async fn changed(&mut self) -> Option<()> {
+        match self.live.recv().await {
+            Ok(record) => self.add(&record),
+            Err(RecvError::Lagged(missed)) => {
+                let notice = format!("{missed} executions went by too fast to be shown");
+                let line = serde_json::json!({ "level": "warn", "message": notice });
+                self.new.push(Item::new(None, &line));
             }
-            let received = tokio::select! {
-                received = self.live.recv() => received,
-                _ = self.stopping.wait_for(|stopping| *stopping) => return None,
-            };
-            match received {
-                Ok(record) => self.take(&record),
-                Err(RecvError::Lagged(missed)) => {
-                    let notice = format!("{missed} executions went by too fast to be shown");
-                    let line = serde_json::json!({ "level": "warn", "message": notice });
-                    self.pending.push_back(Bytes::from(format!("{line}\n")));
-                }
-                Err(RecvError::Closed) => return None,
-            }
+            Err(RecvError::Closed) => return None,
         }
+        Some(())
     }
 
-    fn take(&mut self, record: &Record) {
+    async fn take(&mut self) -> Vec<Item> {
+        std::mem::take(&mut self.new)
+    }
+}
+
+impl LiveTail {
+    fn add(&mut self, record: &Record) {
         let execution = &record.execution;
         let is_wanted = execution.app == self.app
             && self.filter.execution.is_none_or(|id| id == execution.id)
@@ -139,7 +192,7 @@ impl Tail {
         }
         let min_level = self.filter.min_level.unwrap_or(Level::Debug);
         let lines = record.lines.iter().filter(|line| line.level >= min_level);
-        self.pending.extend(lines.map(json_line));
+        self.new.extend(lines.map(item));
         if let Some(error) = &execution.error {
             let line = LogLine {
                 seq: 0,
@@ -150,14 +203,7 @@ impl Tail {
                 message: error.to_string(),
                 fields: None,
             };
-            self.pending.push_back(json_line(&line));
+            self.new.push(item(&line));
         }
     }
-}
-
-fn json_line(line: &LogLine) -> Bytes {
-    // A struct of strings and numbers always serializes.
-    let mut json = serde_json::to_vec(line).unwrap_or_default();
-    json.push(b'\n');
-    Bytes::from(json)
 }
