@@ -39,7 +39,7 @@ lint:
 # The figures of docs/benchmarks.md.
 bench:
     cargo bench -p picloud-host
-    cargo bench -p picloud --bench http --bench sdk
+    cargo bench -p picloud --bench http --bench scale --bench sdk
 
 # What is generated: docs/sdk/, of what the SDK registers and its examples, and
 # docs/openapi.json, of what the API's handlers say.

@@ -72,12 +72,7 @@ async fn run() -> anyhow::Result<()> {
     drop(Server::picloud(temp.path())?);
     let picloud = Arc::new(Server::picloud(temp.path())?);
     for app in ["events", "other"] {
-        for (path, text) in
-            [("set.rhai", SET), ("poison.rhai", POISON), ("slow.rhai", SLOW), ("index.rhai", INDEX)]
-        {
-            picloud.upload_file(app, path, text).await?;
-        }
-        picloud.upload_file(app, "picloud.toml", MANIFEST).await?;
+        deploy(&picloud, app).await?;
     }
     latency(&picloud, "warm").await?;
     println!("| {PACED} events, one every {} ms | p50 | p99 |\n|---|---|---|", PACE.as_millis());
@@ -95,17 +90,22 @@ async fn run() -> anyhow::Result<()> {
 
     let temp = tempfile::tempdir()?;
     let picloud = Arc::new(Server::picloud(temp.path())?);
-    for (path, text) in
-        [("set.rhai", SET), ("poison.rhai", POISON), ("slow.rhai", SLOW), ("index.rhai", INDEX)]
-    {
-        picloud.upload_file("events", path, text).await?;
-    }
-    picloud.upload_file("events", "picloud.toml", MANIFEST).await?;
+    deploy(&picloud, "events").await?;
     sustained(&picloud).await?;
     backlog(&picloud).await?;
     drop(picloud);
     idle_schedules().await?;
     ticks().await
+}
+
+async fn deploy(picloud: &Server, app: &str) -> anyhow::Result<()> {
+    for (path, text) in
+        [("set.rhai", SET), ("poison.rhai", POISON), ("slow.rhai", SLOW), ("index.rhai", INDEX)]
+    {
+        picloud.upload_file(app, path, text).await?;
+    }
+    picloud.upload_file(app, "picloud.toml", MANIFEST).await?;
+    picloud.unlimit(app, 16).await
 }
 
 async fn row(picloud: &Arc<Server>, name: &str) -> anyhow::Result<(Duration, Duration)> {

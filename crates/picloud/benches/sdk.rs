@@ -87,6 +87,7 @@ async fn run() -> anyhow::Result<()> {
     let picloud = Server::picloud(temp.path())?;
     picloud.upload_file("sdk", "templates/rows.html", TEMPLATE).await?;
     picloud.upload("sdk", SCRIPT).await?;
+    picloud.unlimit("sdk", 16).await?;
     picloud.post("sdk", "/").await?;
 
     println!("medians of {ROUNDS} rounds\n\n| | each |\n|---|---|");
@@ -143,6 +144,7 @@ async fn files() -> anyhow::Result<()> {
     drop(Server::picloud(temp.path())?);
     let picloud = Server::picloud(temp.path())?;
     picloud.upload("files", FILES_SCRIPT).await?;
+    picloud.unlimit("files", 16).await?;
     let file = |i: usize| -> Vec<u8> {
         (0..FILE_BYTES).map(|at| (at * 31 + i).to_le_bytes()[0]).collect()
     };

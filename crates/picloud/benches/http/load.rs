@@ -1,5 +1,7 @@
 //! A load: so many connections, each asking again as soon as it is answered.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -9,8 +11,8 @@ use tokio::net::TcpStream;
 pub struct Load {
     pub name: &'static str,
     port: u16,
-    /// One request per connection, byte for byte.
-    request: Box<dyn Fn(usize) -> String>,
+    /// What each connection sends in turn, byte for byte.
+    requests: Box<dyn Fn(usize) -> Vec<String>>,
     pub rounds: Vec<Round>,
 }
 
@@ -41,26 +43,46 @@ impl Round {
     }
 }
 
+/// A request as it goes over the wire: `GET /`, to a host, with headers.
+pub fn request(line: &str, host: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let length = body.len();
+    let mut text = format!("{line} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n");
+    for &(name, value) in headers {
+        text.extend([name, ": ", value, "\r\n"]);
+    }
+    text.extend(["\r\n", body]);
+    text
+}
+
 impl Load {
+    /// `requests` are a connection's, which it begins anew after the last.
     pub fn new(
         name: &'static str,
         port: u16,
-        host: &'static str,
-        method: &'static str,
-        path: impl Fn(usize) -> String + 'static,
+        requests: impl Fn(usize) -> Vec<String> + 'static,
     ) -> Self {
-        let request = move |i| {
-            let path = path(i);
-            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n")
-        };
-        Self { name, port, request: Box::new(request), rounds: Vec::new() }
+        Self { name, port, requests: Box::new(requests), rounds: Vec::new() }
     }
 
+    /// So many connections for so long.
     pub async fn round(&self, connections: usize, time: Duration) -> anyhow::Result<Round> {
+        let (round, ()) = self.during(connections, tokio::time::sleep(time)).await?;
+        Ok(round)
+    }
+
+    /// So many connections until the work is done; with its result.
+    pub async fn during<T>(
+        &self,
+        connections: usize,
+        work: impl Future<Output = T>,
+    ) -> anyhow::Result<(Round, T)> {
         let started = Instant::now();
+        let is_done = Arc::new(AtomicBool::new(false));
         let clients: Vec<_> = (0..connections)
-            .map(|i| tokio::spawn(client(self.port, (self.request)(i), started + time)))
+            .map(|i| tokio::spawn(client(self.port, (self.requests)(i), Arc::clone(&is_done))))
             .collect();
+        let result = work.await;
+        is_done.store(true, Ordering::Relaxed);
         let mut latencies = Vec::new();
         for client in clients {
             latencies.extend(client.await?.with_context(|| format!("load {:?}", self.name))?);
@@ -68,28 +90,30 @@ impl Load {
         let elapsed = started.elapsed();
         latencies.sort_unstable();
         let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
-        Ok(Round {
-            per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
-            p50: at(50),
-            p99: at(99),
-        })
+        let per_second = latencies.len() as f64 / elapsed.as_secs_f64();
+        Ok((Round { per_second, p50: at(50), p99: at(99) }, result))
     }
 }
 
-async fn client(port: u16, request: String, end: Instant) -> anyhow::Result<Vec<Duration>> {
+async fn client(
+    port: u16,
+    requests: Vec<String>,
+    is_done: Arc<AtomicBool>,
+) -> anyhow::Result<Vec<Duration>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
     let mut latencies = Vec::with_capacity(1 << 16);
     let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let sent = Instant::now();
-        if sent >= end {
-            return Ok(latencies);
+    for request in requests.iter().cycle() {
+        if is_done.load(Ordering::Relaxed) {
+            break;
         }
+        let sent = Instant::now();
         stream.write_all(request.as_bytes()).await?;
         answer(&mut stream, &mut buffer).await?;
         latencies.push(sent.elapsed());
     }
+    Ok(latencies)
 }
 
 /// Reads one answer to its end; anything but a 2xx is an error.
@@ -106,6 +130,9 @@ async fn answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()>
         let httparse::Status::Complete(head) = parsed.parse(&buffer[..filled])? else { continue };
         if !matches!(parsed.code, Some(200..=299)) {
             bail!("{}", String::from_utf8_lossy(&buffer[..filled]));
+        }
+        if parsed.code == Some(204) {
+            return Ok(());
         }
         let length = parsed.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-length"));
         let length = length.context("an answer without a length")?.value;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
@@ -10,6 +11,8 @@ use anyhow::{Context, ensure};
 pub struct Server {
     child: Child,
     pub port: u16,
+    /// From its execution to its line that it is ready.
+    pub ready_after: Duration,
     data_dir: PathBuf,
     client: reqwest::Client,
 }
@@ -40,27 +43,63 @@ impl Server {
     pub fn picloud(data_dir: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_picloud"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+        // Loads may come from addresses of their own.
+        command.args(["--trusted-proxy", "127.0.0.1"]);
         command.env("RUST_LOG", "warn");
         Self::start(command, data_dir)
     }
 
     fn start(mut command: Command, data_dir: &Path) -> anyhow::Result<Self> {
+        let started = Instant::now();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let stdout = child.stdout.take().context("its output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
+        let ready_after = started.elapsed();
         let port = line.trim().rsplit_once(':').context("a ready line")?.1.parse()?;
         let client = picloud::client::http(false).build()?;
-        Ok(Self { child, port, data_dir: data_dir.to_owned(), client })
+        Ok(Self { child, port, ready_after, data_dir: data_dir.to_owned(), client })
     }
 
-    async fn api(&self, method: &str, path: &str, body: &str) -> anyhow::Result<()> {
-        let token = std::fs::read_to_string(self.data_dir.join("admin-token"))?;
+    pub fn admin_token(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.data_dir.join("admin-token"))?.trim().to_owned())
+    }
+
+    async fn admin(&self, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
+        let token = format!("Bearer {}", self.admin_token()?);
+        let answer = self.api(method, path, &[("authorization", &token)], body).await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{text}");
+        Ok(text)
+    }
+
+    /// Asks the API, whatever it answers.
+    pub async fn api(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> anyhow::Result<reqwest::Response> {
         let url = format!("http://127.0.0.1:{}/api/v1{path}", self.port);
-        let request = self.client.request(method.parse()?, url).bearer_auth(token.trim());
-        let answer = request.body(body.to_owned()).send().await?;
-        ensure!(answer.status().is_success(), "{}", answer.text().await?);
-        Ok(())
+        let mut request = self.client.request(method.parse()?, url).body(body.to_owned());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Ok(request.send().await?)
+    }
+
+    /// Makes an account; with the cookie of its session.
+    pub async fn join(&self, name: &str, password: &str) -> anyhow::Result<String> {
+        let invite = self.admin("POST", "/invites", "{}").await?;
+        let invite: serde_json::Value = serde_json::from_str(&invite)?;
+        let acceptance = serde_json::json!({
+            "secret": invite["secret"], "name": name, "password": password,
+        });
+        let answer = self.api("POST", "/invites/accept", &[], &acceptance.to_string()).await?;
+        let cookie = answer.headers().get("set-cookie").cloned();
+        let cookie = cookie.with_context(|| format!("{name} is {}", answer.status()))?;
+        Ok(cookie.to_str()?.split(';').next().unwrap_or_default().to_owned())
     }
 
     /// Deploys the app's only script.
@@ -70,11 +109,20 @@ impl Server {
 
     /// Deploys the app with one file changed.
     pub async fn upload_file(&self, app: &str, path: &str, text: &str) -> anyhow::Result<()> {
-        self.api("PUT", &format!("/apps/{app}/scripts/{path}"), text).await
+        self.admin("PUT", &format!("/apps/{app}/scripts/{path}"), text).await.map(drop)
     }
 
-    pub async fn set_limits(&self, app: &str, limits: &str) -> anyhow::Result<()> {
-        self.api("PUT", &format!("/apps/{app}"), limits).await
+    pub async fn add_member(&self, app: &str, user: &str) -> anyhow::Result<()> {
+        let path = format!("/apps/{app}/members/{user}");
+        self.admin("PUT", &path, r#"{"role":"owner"}"#).await.map(drop)
+    }
+
+    /// Lets the app answer as often as it can, and so many at one time.
+    pub async fn unlimit(&self, app: &str, concurrency: usize) -> anyhow::Result<()> {
+        let limits = serde_json::json!({ "limits": {
+            "concurrency": concurrency, "requests_per_s": 1_000_000, "requests_burst": 1_000_000,
+        } });
+        self.admin("PUT", &format!("/apps/{app}"), &limits.to_string()).await.map(drop)
     }
 
     async fn send(
