@@ -100,6 +100,30 @@ impl Owners {
     }
 }
 
+impl Owners {
+    /// The limits of one more app, lowered to what its owner has left.
+    pub async fn lower_for_new_app(
+        &self,
+        owner: UserId,
+        limits: &Limits,
+    ) -> Result<Limits, StoreError> {
+        let Some(account) = self.0.owners.account(owner).await? else { return Ok(limits.clone()) };
+        let mut used = Storage::default();
+        for (_, storage) in self.0.usage.storage(&account.apps).await? {
+            used += storage;
+        }
+        let left = |limit: u64, owners: u64, used: u64| limit.min(owners.saturating_sub(used));
+        let of = account.limits;
+        Ok(Limits {
+            kv_bytes: left(limits.kv_bytes, of.kv_bytes, used.kv_bytes),
+            file_bytes: left(limits.file_bytes, of.file_bytes, used.file_bytes),
+            release_bytes: left(limits.release_bytes, of.release_bytes, used.release_bytes),
+            outbox_bytes: left(limits.outbox_bytes, of.outbox_bytes, used.outbox_bytes),
+            ..limits.clone()
+        })
+    }
+}
+
 #[async_trait]
 impl OwnerQuotas for Owners {
     async fn lower(&self, app: AppId, limits: &Limits) -> Limits {

@@ -6,6 +6,7 @@
 mod app_name;
 mod apps;
 mod audit;
+mod backup;
 mod credentials;
 mod dead_letters;
 mod deploy;
@@ -24,9 +25,12 @@ mod logs;
 mod members;
 mod moment;
 mod output;
+mod progress;
 mod queues;
 mod releases;
+mod restore;
 mod schedules;
+mod sealed;
 mod secrets;
 mod serve;
 mod test;
@@ -120,6 +124,7 @@ enum Command {
     Queues(queues::QueuesArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
     Schedules(schedules::SchedulesArgs),
+    #[command(alias = "app")]
     Apps(apps::AppsArgs),
     Releases(releases::ReleasesArgs),
     Rollback(releases::RollbackArgs),
@@ -135,6 +140,8 @@ enum Command {
     Audit(audit::AuditArgs),
     Usage(usage::UsageArgs),
     Doctor(doctor::DoctorArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -196,6 +203,8 @@ async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
         Command::Audit(args) => audit::run(args, &global).await,
         Command::Usage(args) => usage::run(args, &global).await,
         Command::Doctor(args) => doctor::run(args, &global).await,
+        Command::Backup(args) => backup::run(args, &global).await,
+        Command::Restore(args) => restore::run(args, &global).await,
     }
 }
 

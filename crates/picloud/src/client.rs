@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use picloud_shared::{AppSlug, ExecutionId, Level, ReleaseNumber};
@@ -26,8 +26,8 @@ use serde_json::{Value, json};
 
 pub use account::{InviteLink, MadeToken, NewToken, Whoami};
 pub use answer::{
-    App, Collection, Deployed, Entry, ExecutionDetail, Invoked, List, LogLine, Release,
-    ReleaseDetail, ReleaseFile, Route, Secret,
+    App, Collection, Deployed, Entry, ExecutionDetail, ImportedApp, Invoked, List, LogLine,
+    Release, ReleaseDetail, ReleaseFile, Route, Secret,
 };
 pub use diff::{ConfigDiff, Diff, FileDiff, LimitDiff, ManifestDiff, SetDiff};
 pub use domain::{DomainInfo, DomainRecord};
@@ -362,6 +362,34 @@ impl Client {
     pub async fn schedule(&self, app: &AppSlug, name: &str, verb: &str) -> Result<(), Error> {
         let path = ["apps", app.as_str(), "schedules", name, verb];
         self.send(self.request(Method::POST, &path)).await.map(drop)
+    }
+
+    /// A backup of the instance, as it is made.
+    pub async fn backup(&self) -> Result<impl Stream<Item = Result<Bytes, Error>> + use<>, Error> {
+        let server = self.server.clone();
+        let chunks = self.send(self.unlimited(Method::POST, &["backup"])).await?.bytes_stream();
+        Ok(chunks.map_err(move |error| Error::transport(&server, error)))
+    }
+
+    /// A bundle of the app, as it is made.
+    pub async fn export_app(
+        &self,
+        app: &AppSlug,
+    ) -> Result<impl Stream<Item = Result<Bytes, Error>> + use<>, Error> {
+        let server = self.server.clone();
+        let request = self.unlimited(Method::GET, &["apps", app.as_str(), "export"]);
+        let chunks = self.send(request).await?.bytes_stream();
+        Ok(chunks.map_err(move |error| Error::transport(&server, error)))
+    }
+
+    /// Makes an app of a bundle, which comes in these chunks.
+    pub async fn import_app(
+        &self,
+        app: &AppSlug,
+        chunks: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    ) -> Result<ImportedApp, Error> {
+        let request = self.unlimited(Method::POST, &["apps", app.as_str(), "import"]);
+        self.read(request.body(reqwest::Body::wrap_stream(chunks))).await
     }
 
     /// A body of JSON objects, one a line, as they come.

@@ -1,5 +1,7 @@
 //! The data directory: one process at a time, the admin's token, the master key.
 
+mod swap;
+
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -46,7 +48,13 @@ impl DataDir {
             .open(path.join("lock"))
             .with_context(|| format!("cannot write to the data directory {shown}"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                let dir = Self { path: path.to_owned(), _lock: lock };
+                // A restore that was interrupted on its last step.
+                let finished = swap::finish(path);
+                finished.with_context(|| format!("cannot go on with the restore in {shown}"))?;
+                Ok(dir)
+            }
             Err(TryLockError::WouldBlock) => bail!(
                 "the data directory {shown} is in use by another picloud; \
                  stop that one, or choose another directory with --data-dir"
@@ -59,6 +67,28 @@ impl DataDir {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether there are no databases and no files in it.
+    pub fn is_empty(&self) -> bool {
+        swap::is_empty(&self.path)
+    }
+
+    /// An empty directory within, in which to make databases and files.
+    pub fn begin_restore(&self) -> anyhow::Result<PathBuf> {
+        let shown = self.path.display();
+        swap::begin(&self.path).with_context(|| format!("cannot write to {shown}"))
+    }
+
+    /// Has what was made there replace what is here. Where that is kept, if
+    /// there was anything.
+    pub fn commit_restore(&self) -> anyhow::Result<Option<PathBuf>> {
+        let shown = self.path.display();
+        swap::commit(&self.path).with_context(|| format!("cannot replace what is in {shown}"))
+    }
+
+    pub fn has_master_key(&self) -> bool {
+        self.path.join(MASTER_KEY_FILE).exists()
     }
 
     /// The admin's token, made at the first start. The file is readable by its

@@ -1,5 +1,6 @@
 //! PiCloud's edges and wiring: HTTP, command line, configuration.
 
+mod backups;
 mod blobs;
 pub mod cli;
 pub mod client;

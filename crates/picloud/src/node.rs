@@ -13,6 +13,7 @@ use picloud_shared::{AppSlug, Clock, Vault};
 use picloud_store::Stores;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
+use crate::backups::Backups;
 use crate::blobs::Blobs;
 use crate::config::PublicUrl;
 use crate::dashboard::Dashboard;
@@ -44,6 +45,7 @@ pub struct Node {
     pub stores: Stores,
     /// The bytes of apps' files.
     pub contents: Arc<dyn Contents>,
+    pub backups: Backups,
     pub vault: Arc<Vault>,
     /// Files that were asked for lately.
     pub blobs: Blobs,

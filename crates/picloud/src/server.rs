@@ -32,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::backups::Backups;
 use crate::blobs::Blobs;
 use crate::config::{LogFormat, PublicUrl, ServerConfig};
 use crate::dashboard::Dashboard;
@@ -125,8 +126,8 @@ impl Server {
         let sandbox = Arc::new(sandbox(&config, data_dir.path()).await?);
         let stores = open_stores(config.database_url.as_deref(), data_dir.path()).await?;
         let vault = Arc::new(vault(config.master_key, &data_dir, &stores).await?);
-        let contents: Arc<dyn Contents> =
-            Arc::new(DirContents::open(&data_dir.path().join("files"))?);
+        let files = DirContents::open(&data_dir.path().join("files"))?;
+        let contents: Arc<dyn Contents> = Arc::new(files.clone());
         let World { clock, network } = world;
         let network = match network {
             Some(network) => network,
@@ -163,6 +164,7 @@ impl Server {
         let manager = manager(&stores, &owners, &sandbox, &clock);
         let directory = directory(&stores);
         let (settlers, settlers_of) = mpsc::unbounded_channel();
+        let stopping = watch::Sender::new(false);
         let node = Arc::new(Node {
             hosts,
             directory,
@@ -178,6 +180,7 @@ impl Server {
             usage,
             owners,
             sandbox,
+            backups: Backups::new(stores.clone(), files, data_dir.path(), stopping.clone()),
             stores,
             contents,
             vault,
@@ -196,7 +199,7 @@ impl Server {
             settlers,
             retention_days: config.retention_days,
             max_concurrent_executions: config.max_concurrent_executions,
-            stopping: watch::Sender::new(false),
+            stopping,
         });
         let grace = if config.dev { Duration::ZERO } else { GRACE };
         let stop = stopped(node.stopping.subscribe(), grace);

@@ -8,7 +8,7 @@
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -31,6 +31,8 @@ const PIECE_BYTES: usize = 64 << 10;
 #[derive(Clone)]
 pub struct DirContents {
     root: Arc<Dir>,
+    /// How many want that nothing is removed.
+    holds: Arc<AtomicUsize>,
 }
 
 impl DirContents {
@@ -49,7 +51,18 @@ impl DirContents {
             let parent = Dir::open_ambient_dir(parent.unwrap_or(Path::new(".")), authority)?;
             make_dir(&parent, path.file_name().unwrap_or_default().as_ref())
         };
-        Ok(Self { root: Arc::new(open().map_err(failed)?) })
+        Ok(Self { root: Arc::new(open().map_err(failed)?), holds: Arc::default() })
+    }
+
+    /// Nothing is removed as long as the answer is kept. What should have been
+    /// is found later by whoever looks for contents that nothing refers to.
+    pub(crate) fn hold(&self) -> Hold {
+        self.holds.fetch_add(1, Ordering::AcqRel);
+        Hold(Arc::clone(&self.holds))
+    }
+
+    fn is_held(&self) -> bool {
+        self.holds.load(Ordering::Acquire) > 0
     }
 
     /// Runs on a thread for blocking work, on the app's directory; `None` if
@@ -67,7 +80,17 @@ impl DirContents {
         .await
     }
 
-    async fn begin(&self, app: AppId) -> Result<Writing, StoreError> {
+    /// Removes what an app has that is not to be, whoever holds on to others'.
+    pub(crate) async fn discard(&self, app: AppId) -> Result<(), StoreError> {
+        let root = Arc::clone(&self.root);
+        blocking(move || match root.remove_dir_all(name_of(app)) {
+            Ok(()) => Ok(()),
+            Err(error) => absent::<()>(error).map(drop),
+        })
+        .await
+    }
+
+    pub(crate) async fn begin(&self, app: AppId) -> Result<Writing, StoreError> {
         let root = Arc::clone(&self.root);
         blocking(move || {
             let dir = make_dir(&root, Path::new(&name_of(app)))?;
@@ -131,6 +154,9 @@ impl Contents for DirContents {
     }
 
     async fn remove(&self, app: AppId, hashes: &[BlobHash]) -> Result<(), StoreError> {
+        if self.is_held() {
+            return Ok(());
+        }
         let hashes = hashes.to_vec();
         let remove = move |dir: Dir| {
             for hash in hashes {
@@ -180,12 +206,16 @@ impl Contents for DirContents {
     }
 
     async fn remove_app(&self, app: AppId) -> Result<(), StoreError> {
-        let root = Arc::clone(&self.root);
-        blocking(move || match root.remove_dir_all(name_of(app)) {
-            Ok(()) => Ok(()),
-            Err(error) => absent::<()>(error).map(drop),
-        })
-        .await
+        if self.is_held() { Ok(()) } else { self.discard(app).await }
+    }
+}
+
+/// Keeps contents from being removed.
+pub(crate) struct Hold(Arc<AtomicUsize>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -215,14 +245,14 @@ impl Drop for Incoming {
 }
 
 /// What is written so far.
-struct Writing {
+pub(crate) struct Writing {
     incoming: Incoming,
     hash: Sha256,
     bytes: u64,
 }
 
 impl Writing {
-    async fn write(mut self, piece: Bytes) -> Result<Self, StoreError> {
+    pub(crate) async fn write(mut self, piece: Bytes) -> Result<Self, StoreError> {
         blocking(move || {
             self.hash.update(&piece);
             self.bytes += piece.len() as u64;
@@ -232,7 +262,7 @@ impl Writing {
         .await
     }
 
-    fn complete(self) -> Box<dyn Staged> {
+    pub(crate) fn complete(self) -> Box<dyn Staged> {
         let hash = BlobHash::from(<[u8; 32]>::from(self.hash.finalize()));
         Box::new(Complete { incoming: Arc::new(self.incoming), hash, bytes: self.bytes })
     }

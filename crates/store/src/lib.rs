@@ -35,6 +35,7 @@
 //! - Time comes in as a parameter. No method reads a clock.
 
 mod access_row;
+pub mod backup;
 mod bounds;
 mod contents;
 mod convert;

@@ -2,6 +2,7 @@
 
 mod app;
 mod audit;
+mod backup;
 mod domain;
 mod execution;
 mod files;

@@ -2,6 +2,7 @@
 
 mod app;
 mod audit;
+mod backup;
 mod commit;
 mod domain;
 mod entry_reader;

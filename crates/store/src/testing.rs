@@ -17,6 +17,7 @@ use futures_util::FutureExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
 
+use crate::backup::tables::{OMITTED, TABLES};
 use cluster::Cluster;
 
 /// Where the tests' PostgreSQL is, or why there is none.
@@ -100,4 +101,12 @@ fn after_exit(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0);
     command
+}
+
+/// What backups know of: each table with its columns, and those that they
+/// leave out, without.
+#[must_use]
+pub fn backed_up() -> (Vec<(&'static str, &'static [&'static str])>, &'static [&'static str]) {
+    let tables = TABLES.iter().filter(|table| !table.columns.is_empty());
+    (tables.map(|table| (table.name, table.columns)).collect(), OMITTED)
 }

@@ -102,6 +102,19 @@ impl Server {
         Ok(cookie.to_str()?.split(';').next().unwrap_or_default().to_owned())
     }
 
+    /// Takes a backup, and says how many bytes it had.
+    pub async fn backup(&self) -> anyhow::Result<u64> {
+        let token = std::fs::read_to_string(self.data_dir.join("admin-token"))?;
+        let url = format!("http://127.0.0.1:{}/api/v1/backup", self.port);
+        let mut answer = self.client.post(url).bearer_auth(token.trim()).send().await?;
+        ensure!(answer.status().is_success(), "{}", answer.status());
+        let mut bytes = 0;
+        while let Some(chunk) = answer.chunk().await? {
+            bytes += chunk.len() as u64;
+        }
+        Ok(bytes)
+    }
+
     /// Deploys the app's only script.
     pub async fn upload(&self, app: &str, script: &str) -> anyhow::Result<()> {
         self.upload_file(app, "index.rhai", script).await

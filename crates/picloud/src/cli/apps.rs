@@ -1,15 +1,27 @@
-//! `picloud apps`: list, make, show and delete apps.
+//! `picloud apps`: list, make, show and delete apps, and take them elsewhere.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::fs::File;
+use std::io::{IsTerminal as _, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use futures_util::stream;
 use picloud_shared::AppSlug;
+use picloud_store::backup::Error;
 use serde_json::json;
 
 use super::Global;
-use super::output::Usage;
+use super::backup::{Saved, SavingArgs, summary, verify};
+use super::output::{Usage, warning_text};
+use super::progress::Progress;
+use super::restore::spooled;
+use super::sealed::PassphraseArgs;
 use super::text::{self, BOLD, GOOD, LINK};
-use crate::client::App;
+use crate::client::{App, Client, ImportedApp};
+
+/// Bytes that are sent together.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// List, make, show and delete apps
 #[derive(Args)]
@@ -50,6 +62,31 @@ enum AppsCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Write an app with its data into a file, which another server imports
+    ///
+    /// Its releases, entries, files and schedules, of one moment; of its secrets
+    /// the names. Members, tokens, domains, history and what waits in its queues
+    /// stay where they are.
+    #[command(after_help = "Example:\n  picloud apps export guestbook guestbook.picloud")]
+    Export {
+        /// The app's name
+        name: AppSlug,
+        /// The file to write, or - for stdout
+        file: PathBuf,
+        #[command(flatten)]
+        saving: SavingArgs,
+    },
+    /// Make an app, which is yours, of a file that was exported
+    #[command(after_help = "Example:\n  picloud apps import guestbook.picloud --as guests")]
+    Import {
+        /// The file, or - for stdin
+        file: PathBuf,
+        /// What the app is to be called [default: as it was]
+        #[arg(long = "as", value_name = "NAME")]
+        name: Option<AppSlug>,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
 }
 
 pub async fn run(args: AppsArgs, global: &Global) -> anyhow::Result<()> {
@@ -80,8 +117,65 @@ pub async fn run(args: AppsArgs, global: &Global) -> anyhow::Result<()> {
             output
                 .result(&json!({ "deleted": name }), |_| format!("{GOOD}deleted{GOOD:#} {name}"))?;
         }
+        AppsCommand::Export { name, file, saving } => {
+            let saved = saving.save("exporting", &file, global, client.export_app(&name)).await?;
+            let Some(Saved { head, end, bytes }) = saved else { return Ok(()) };
+            output.result(&summary(&head, &end, bytes), |_| {
+                let (shown, bytes) = (file.display(), text::bytes(bytes));
+                format!("{GOOD}exported{GOOD:#} {name} to {shown}: {bytes}")
+            })?;
+        }
+        AppsCommand::Import { file, name, passphrase } => {
+            let imported = import(&file, name, &passphrase, &client).await?;
+            output.result(&imported, |imported| {
+                let (app, url) = (&imported.app, text::line(&imported.url));
+                format!("{GOOD}imported{GOOD:#} {app}: {LINK}{url}{LINK:#}")
+            })?;
+            if !imported.secrets.is_empty() {
+                output.note(&warning_text(&format!(
+                    "its secrets have no values here; set them: {}",
+                    imported.secrets.join(", ")
+                )));
+            }
+        }
     }
     Ok(())
+}
+
+/// Sends a bundle that was read to its end.
+async fn import(
+    file: &Path,
+    name: Option<AppSlug>,
+    passphrase: &PassphraseArgs,
+    client: &Client,
+) -> anyhow::Result<ImportedApp> {
+    let shown = file.display();
+    let context = || format!("cannot read {shown}");
+    let opened = if file == Path::new("-") { spooled() } else { File::open(file) };
+    let bundle = passphrase.opened(opened.with_context(context)?).with_context(context)?;
+    let bytes = bundle.metadata()?.len();
+    let (head, _) = verify(bundle.try_clone()?, bytes)
+        .await
+        .with_context(|| format!("cannot import {shown}"))?;
+    let Some(app) = head.app else {
+        return Err(Error::NoBundle).with_context(|| format!("cannot import {shown}"));
+    };
+    let name = name.map_or_else(|| app.parse(), Ok)?;
+    let mut bundle = bundle;
+    bundle.rewind()?;
+    let progress = Progress::of("importing", bytes);
+    let chunks = stream::unfold((bundle, 0), move |(mut bundle, sent)| {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        let read = (&mut bundle).take(CHUNK_BYTES as u64).read_to_end(&mut chunk);
+        let sent = sent + chunk.len() as u64;
+        progress.at(sent);
+        let next = match read {
+            Ok(0) => None,
+            read => Some((read.map(|_| chunk.into()), (bundle, sent))),
+        };
+        std::future::ready(next)
+    });
+    Ok(client.import_app(&name, chunks).await?)
 }
 
 /// Asks for the app's name to be typed again.

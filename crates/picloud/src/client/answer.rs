@@ -34,6 +34,15 @@ pub struct App {
     pub url: String,
 }
 
+/// What was made of a bundle.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ImportedApp {
+    pub app: AppSlug,
+    pub url: String,
+    /// What its secrets are called; they have no values yet.
+    pub secrets: Vec<String>,
+}
+
 /// A release that answers requests from now on.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Deployed {

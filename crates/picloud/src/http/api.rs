@@ -2,6 +2,8 @@
 
 mod apps;
 mod audit;
+mod backup;
+mod bundles;
 mod change;
 mod conditions;
 mod dead_letters;
@@ -91,6 +93,8 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .merge(audit::router())
         .merge(stats::router())
         .merge(usage::router())
+        .merge(backup::router())
+        .merge(bundles::router())
         .merge(document::router())
 }
 

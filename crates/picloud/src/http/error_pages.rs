@@ -51,6 +51,7 @@ const PAGES: &[(&str, &str)] = pages![
     "invalid_base64",
     "invalid_body",
     "invalid_bucket",
+    "invalid_bundle",
     "invalid_collection",
     "invalid_content_type",
     "invalid_cookie",

@@ -75,12 +75,13 @@ const NEEDS: &[(&str, &[&str])] = &[
             "set_secret",
         ],
     ),
-    ("deploy, create", &["create_release", "put_app", "put_script"]),
+    ("deploy, create", &["create_release", "import_app", "put_app", "put_script"]),
     (
         "admin",
         &[
             "claim_domain",
             "delete_app",
+            "export_app",
             "list_audit_of_app",
             "remove_domain",
             "remove_member",
@@ -93,6 +94,7 @@ const NEEDS: &[(&str, &[&str])] = &[
         &[
             "approve_domain",
             "change_user",
+            "create_backup",
             "create_invite",
             "delete_user",
             "list_audit",

@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod cli;

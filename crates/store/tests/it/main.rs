@@ -1,6 +1,8 @@
 //! The stores, through their ports, on real databases.
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod contents;
 #[cfg(test)]
 mod contract;

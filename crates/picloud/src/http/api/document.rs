@@ -73,6 +73,7 @@ const PARAMETERS: &[(&str, &str)] = &[
         (name = "users", description = "The instance's users, and links for new ones."),
         (name = "audit", description = "Who changed what, when, from where."),
         (name = "usage", description = "What was used, and how much of the limits."),
+        (name = "backup", description = "Everything that the instance has, in one file."),
         (name = "api", description = "About the API itself."),
     ),
     components(schemas(problem::Sent)),
