@@ -13,7 +13,7 @@ use picloud_shared::usage::Counters;
 use picloud_shared::{AppId, BlobHash, Limits, Outcome, StoreError};
 use tokio::sync::Mutex;
 
-use crate::emitter::ServiceEvent;
+use crate::emitter::{ServiceEvent, ServiceEventEmitter};
 use crate::services::{AppState, Attempt, Backends};
 
 /// What an attempt has written.
@@ -37,13 +37,21 @@ impl Written {
 
     /// Events alone.
     pub(crate) fn events(events: Vec<Emitted>) -> Self {
-        Self::from_outside(kv::WriteSet::default(), events)
+        let write_set = WriteSet { events, ..WriteSet::default() };
+        Self { write_set, contents: Vec::new() }
     }
 
-    /// What was written without an attempt.
-    pub(crate) fn from_outside(kv: kv::WriteSet, events: Vec<Emitted>) -> Self {
-        let write_set = WriteSet { kv, events, ..WriteSet::default() };
-        Self { write_set, contents: Vec::new() }
+    /// What was written without an attempt. What is to be told of the files is
+    /// added to the events.
+    pub(crate) fn from_outside(
+        kv: kv::WriteSet,
+        (files, contents): (Vec<Write>, Vec<Arc<dyn Staged>>),
+        mut events: Vec<Emitted>,
+        emitter: &ServiceEventEmitter,
+    ) -> Self {
+        events.extend(files.iter().filter_map(|write| emitter.emit(&of_file(write))));
+        let write_set = WriteSet { kv, files, events, ..WriteSet::default() };
+        Self { write_set, contents }
     }
 
     /// How much it is; `None` if it is but an acknowledgement.

@@ -26,7 +26,7 @@ use crate::passwords::Passwords;
 use crate::recorder::{Record, Recorder};
 use crate::secrets::AppSecrets;
 use crate::services::{AppState, Attempt, Backends};
-use crate::unit_of_work::KvUnit;
+use crate::unit_of_work::{FileUnit, KvUnit};
 
 /// Runs of one invocation, the first included.
 const MAX_ATTEMPTS: u32 = 6;
@@ -91,6 +91,7 @@ pub struct OutsideChange<'a> {
     pub limits: &'a Limits,
     pub emitter: &'a ServiceEventEmitter,
     pub kv: Option<&'a KvUnit>,
+    pub files: Option<&'a FileUnit>,
     /// What is sent beside it.
     pub sent: Vec<Emitted>,
 }
@@ -183,14 +184,15 @@ impl Executor {
     /// # Errors
     /// Why nothing was written: an [`Outcome`] that is not `Ok`.
     pub async fn commit_outside(&self, change: OutsideChange<'_>) -> Result<(), Outcome> {
-        let OutsideChange { app, limits, emitter, kv, sent } = change;
+        let OutsideChange { app, limits, emitter, kv, files, sent } = change;
         let mut events = match kv {
             Some(kv) => kv.events(emitter).await.map_err(commit::of_kv)?,
             None => Vec::new(),
         };
         events.extend(sent);
         let kv = kv.map_or_else(Default::default, KvUnit::write_set);
-        let written = Written::from_outside(kv, events);
+        let files = files.map_or_else(Default::default, FileUnit::write_set);
+        let written = Written::from_outside(kv, files, events, emitter);
         let state = self.app(app);
         let _shared = state.commits.read().await;
         let committed = written.commit(&self.backends, &state, app, limits, self.clock.now_ms());

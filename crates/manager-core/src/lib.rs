@@ -23,6 +23,7 @@ pub use diff::{Diff, Snapshot};
 pub use domains::DomainKeeper;
 pub use error::{Error, Issue};
 pub use manager::{
-    Conditions, Deployed, Expected, Manager, ManagerPorts, ReleaseCaps, RouteSummary, Upload,
+    Checked, Conditions, Deployed, Expected, Manager, ManagerPorts, ReleaseCaps, RouteSummary,
+    Upload,
 };
 pub use secrets::SecretKeeper;

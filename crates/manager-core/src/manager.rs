@@ -1,5 +1,6 @@
 //! Apps and their releases.
 
+mod check;
 mod compare;
 mod conditions;
 mod cycles;
@@ -18,6 +19,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::Error;
 
+pub use check::Checked;
 pub use conditions::{Conditions, Expected};
 pub use deploy::{Deployed, RouteSummary, Upload};
 

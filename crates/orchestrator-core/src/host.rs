@@ -115,6 +115,12 @@ impl Hosts {
         format!("{app}.{domain}")
     }
 
+    /// The host at which one release of an app answers, active or not.
+    #[must_use]
+    pub fn of_preview(&self, app: &AppSlug, release: ReleaseNumber) -> String {
+        format!("r{release}--{}", self.of_app(app))
+    }
+
     /// Names that are the operator's: neither they nor any name below them can
     /// be a domain of an app's own.
     pub fn reserved(&self) -> impl Iterator<Item = &str> {

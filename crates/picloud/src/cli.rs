@@ -7,6 +7,7 @@ mod app_name;
 mod apps;
 mod audit;
 mod backup;
+mod check;
 mod credentials;
 mod dead_letters;
 mod deploy;
@@ -15,6 +16,7 @@ mod doctor;
 mod domains;
 mod events;
 mod executions;
+mod files;
 mod folder;
 mod init;
 mod invoke;
@@ -113,10 +115,12 @@ enum Command {
     Dev(dev::DevArgs),
     Test(test::TestArgs),
     Init(init::InitArgs),
+    Check(check::CheckArgs),
     Deploy(deploy::DeployArgs),
     Invoke(invoke::InvokeArgs),
     Logs(logs::LogsArgs),
     Kv(kv::KvArgs),
+    Files(files::FilesArgs),
     Secrets(secrets::SecretsArgs),
     Domains(domains::DomainsArgs),
     Events(events::EventsArgs),
@@ -177,10 +181,12 @@ async fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
         Command::Dev(args) => dev::run(args, &global).await,
         Command::Test(args) => test::run(args, &global).await,
         Command::Init(args) => init::run(&args, &global),
+        Command::Check(args) => check::run(args, &global).await,
         Command::Deploy(args) => deploy::run(args, &global).await,
         Command::Invoke(args) => invoke::run(args, &global).await,
         Command::Logs(args) => logs::run(args, &global).await,
         Command::Kv(args) => kv::run(args, &global).await,
+        Command::Files(args) => files::run(args, &global).await,
         Command::Secrets(args) => secrets::run(args, &global).await,
         Command::Domains(args) => domains::run(args, &global).await,
         Command::Events(args) => events::run(args, &global).await,

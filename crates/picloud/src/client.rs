@@ -7,6 +7,7 @@ mod diff;
 mod domain;
 mod error;
 mod executions;
+mod files;
 mod health;
 mod outbox;
 mod usage;
@@ -33,6 +34,7 @@ pub use diff::{ConfigDiff, Diff, FileDiff, LimitDiff, ManifestDiff, SetDiff};
 pub use domain::{DomainInfo, DomainRecord};
 pub use error::{Error, Issue, Problem};
 pub use executions::ExecutionFilter;
+pub use files::{Bucket, Checked, Diagnostic, FileInfo};
 pub use health::Probe;
 pub use outbox::{DeadLetter, Delivery, Event, EventDetail, Queue, Replayed, ScheduleInfo, Sent};
 pub use usage::{DayUsage, Usage};
@@ -101,6 +103,9 @@ pub struct Invoke {
     /// Instead of `body`, for what is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_base64: Option<String>,
+    /// Instead of the active one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseNumber>,
 }
 
 /// A message for a queue.

@@ -28,6 +28,7 @@ use picloud_orchestrator_core::Target;
 use tower_service::Service as _;
 
 use crate::node::Node;
+pub use api::Checks;
 pub use ingress::KnownPasswords;
 use problem::Problem;
 

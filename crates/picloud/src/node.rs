@@ -1,5 +1,6 @@
 //! What the parts of a running server share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -17,7 +18,7 @@ use crate::backups::Backups;
 use crate::blobs::Blobs;
 use crate::config::PublicUrl;
 use crate::dashboard::Dashboard;
-use crate::http::KnownPasswords;
+use crate::http::{Checks, KnownPasswords};
 use crate::server::Settler;
 
 /// KiB of memory for the bodies of apps' requests.
@@ -38,6 +39,8 @@ pub struct Node {
     pub rates: Rates,
     /// Passwords that were right lately.
     pub passwords: KnownPasswords,
+    /// Checks of files that are under way.
+    pub checks: Checks,
     pub recorder: Recorder,
     pub usage: UsageKeeper,
     pub owners: Owners,
@@ -73,6 +76,9 @@ pub struct Node {
     pub retention_days: u64,
     /// Invocations at one time, of the whole instance.
     pub max_concurrent_executions: usize,
+    /// When it was started, Unix time in milliseconds.
+    pub started_at_ms: u64,
+    pub data_dir: PathBuf,
     /// Turns true once the server is told to stop.
     pub stopping: watch::Sender<bool>,
 }

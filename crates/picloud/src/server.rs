@@ -38,7 +38,7 @@ use crate::config::{LogFormat, PublicUrl, ServerConfig};
 use crate::dashboard::Dashboard;
 use crate::data_dir::{ADMIN_TOKEN_FILE, DataDir, MASTER_KEY_FILE};
 use crate::dns::Dns;
-use crate::http::{Front, KnownPasswords};
+use crate::http::{Checks, Front, KnownPasswords};
 use crate::node::{BODIES_KIB, Node};
 
 /// Bytes of scripts that the directory of apps keeps in memory.
@@ -129,10 +129,7 @@ impl Server {
         let files = DirContents::open(&data_dir.path().join("files"))?;
         let contents: Arc<dyn Contents> = Arc::new(files.clone());
         let World { clock, network } = world;
-        let network = match network {
-            Some(network) => network,
-            None => egress(&config, addr.port())?,
-        };
+        let network = network.map_or_else(|| egress(&config, addr.port()), Ok)?;
 
         let deliver = Arc::new(Notify::new());
         let (recorder, _) = Recorder::start(Arc::clone(&stores.executions));
@@ -176,6 +173,7 @@ impl Server {
             executor,
             rates: Rates::default(),
             passwords: KnownPasswords::default(),
+            checks: Checks::default(),
             recorder,
             usage,
             owners,
@@ -187,6 +185,7 @@ impl Server {
             blobs: Blobs::default(),
             dashboard: Dashboard::of(config.dashboard_dir.as_deref())?,
             bodies: Semaphore::new(BODIES_KIB as usize),
+            started_at_ms: clock.now_ms(),
             clock,
             metrics,
             admin_token,
@@ -199,6 +198,7 @@ impl Server {
             settlers,
             retention_days: config.retention_days,
             max_concurrent_executions: config.max_concurrent_executions,
+            data_dir: data_dir.path().to_owned(),
             stopping,
         });
         let grace = if config.dev { Duration::ZERO } else { GRACE };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// An app's limits, complete. The defaults are the ones an app has until an
 /// admin raises them or its manifest lowers them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Wasm instructions, roughly, per invocation; a billion is some 0.2 s of CPU.

@@ -46,6 +46,8 @@ pub struct ReleaseFile {
 pub struct NewRelease {
     pub note: String,
     pub created_at_ms: u64,
+    /// Whether it is the active one from then on.
+    pub activate: bool,
     /// Path within the app → contents. Paths are already validated.
     pub files: BTreeMap<String, Bytes>,
     /// The active release that the files were derived from; the deploy is a
@@ -57,7 +59,8 @@ pub struct NewRelease {
     ///
     /// [`KEPT_MS`]: crate::idempotency::KEPT_MS
     pub deploy: Option<NewDeploy>,
-    /// The schedules that its manifest has.
+    /// The schedules that its manifest has; they are the app's if it is the
+    /// active one.
     pub schedules: Vec<Planned>,
     /// Bytes that the contents of all the app's releases may take.
     pub quota_bytes: u64,
@@ -66,8 +69,8 @@ pub struct NewRelease {
 /// Where releases are kept, their contents addressed by hash within the app.
 #[async_trait]
 pub trait ReleaseStore: Send + Sync {
-    /// Stores the release under the next number and makes it the active one,
-    /// in one transaction.
+    /// Stores the release under the next number and, if it is to be, makes it
+    /// the active one, in one transaction.
     ///
     /// # Errors
     /// [`StoreError::QuotaExceeded`] if it brings contents for which there is no

@@ -74,6 +74,13 @@ pub use contents::DirContents;
 /// How long [`Stores::ping`] waits for its answer.
 const PING: Duration = Duration::from_secs(5);
 
+/// How much an instance has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub apps: u64,
+    pub users: u64,
+}
+
 /// The ports of one open database.
 #[derive(Clone)]
 pub struct Stores {
@@ -190,6 +197,26 @@ impl Stores {
         tokio::time::timeout(PING, ping).await.map_err(|_| {
             StoreError::unavailable(format!("the database did not answer within {PING:?}"))
         })?
+    }
+
+    /// What the database is, in a word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.database {
+            Database::Sqlite(_) => "sqlite",
+            Database::Postgres(_) => "postgresql",
+        }
+    }
+
+    /// How many apps and users there are.
+    pub async fn counts(&self) -> Result<Counts, StoreError> {
+        let (apps, users) = match &self.database {
+            Database::Sqlite(database) => database.counts().await,
+            Database::Postgres(database) => database.counts().await,
+        }?;
+        let apps = convert::unsigned("a number of apps", apps)?;
+        let users = convert::unsigned("a number of users", users)?;
+        Ok(Counts { apps, users })
     }
 
     /// Remembers a value of the instance's own, unless one is remembered under

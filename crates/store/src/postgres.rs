@@ -87,6 +87,14 @@ impl PostgresDatabase {
         Ok(Self { pool })
     }
 
+    /// Apps and users.
+    pub(crate) async fn counts(&self) -> Result<(i64, i64), StoreError> {
+        sqlx::query_as("SELECT (SELECT count(*) FROM apps), (SELECT count(*) FROM users)")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed)
+    }
+
     /// Checks that the server takes writes: a standby refuses to count on.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT nextval('kv_version')")

@@ -91,6 +91,14 @@ impl SqliteDatabase {
         Ok(Self { main, entries: EntryReader::new(&path), history, committer })
     }
 
+    /// Apps and users.
+    pub(crate) async fn counts(&self) -> Result<(i64, i64), StoreError> {
+        sqlx::query_as("SELECT (SELECT count(*) FROM apps), (SELECT count(*) FROM users)")
+            .fetch_one(&self.main.readers)
+            .await
+            .map_err(failed)
+    }
+
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         self.main.writer.ping().await?;
         self.history.writer.ping().await

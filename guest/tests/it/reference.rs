@@ -1,5 +1,5 @@
 //! The reference of the SDK: `docs/sdk/*.md`, and the definitions that editors
-//! read. Both are made of what the SDK registers, the pages with the examples of
+//! read, as Rhai's language server wants them and as JSON. All are made of what the SDK registers, the pages with the examples of
 //! the app `docs/sdk/examples`, which `picloud test` runs in the real sandbox.
 //!
 //! `just regen` writes them. Without it, a file that is not as it would be
@@ -7,6 +7,7 @@
 
 mod definitions;
 mod examples;
+mod json;
 mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,6 +114,7 @@ fn generated() -> BTreeMap<String, String> {
     let others = [
         ("README.md".to_owned(), page::index(&namespaces)),
         ("sdk.d.rhai".to_owned(), definitions::of(&namespaces)),
+        ("sdk.json".to_owned(), json::of(&namespaces)),
     ];
     pages.chain(others).collect()
 }

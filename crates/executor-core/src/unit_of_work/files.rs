@@ -12,7 +12,8 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use picloud_shared::files::{
     Bucket, Change, Contents, DEFAULT_URL_TTL_S, Entry, Error, FileStore, Files, Info, Listed,
-    MAX_BYTES, MAX_PAGE, MAX_URL_TTL_S, MAX_WRITES, Page, Path, Staged, Write, content_type_of,
+    MAX_BYTES, MAX_PAGE, MAX_URL_TTL_S, MAX_WRITES, Page, Path, Pieces, Staged, Write,
+    content_type_of,
 };
 use picloud_shared::kv::{Range, Seen};
 use picloud_shared::{AppId, Budget, StoreError, Vault};
@@ -75,6 +76,48 @@ impl FileUnit {
         quota: Quota,
     ) -> Self {
         Self { app, store, contents, vault, origin, now_ms, quota, state: Mutex::default() }
+    }
+
+    /// Writes a file that comes in pieces, as large as there is room for,
+    /// whatever is there by then.
+    ///
+    /// # Errors
+    /// Those of [`Files::put`] but [`Error::TooLarge`].
+    pub async fn put_pieces(
+        &self,
+        bucket: &str,
+        path: &str,
+        pieces: Pieces,
+        content_type: Option<String>,
+    ) -> Result<Info, Error> {
+        let id: Id = (bucket.parse()?, path.parse()?);
+        let content_type = content_type_for(path, content_type)?;
+        let used = self.used_bytes().await?;
+        let old = self.store.get(self.app, &id.0, &id.1).await.map_err(Error::Unavailable)?;
+        let old = old.map_or(0, |entry| entry.info.bytes);
+        let room = self.quota.max_bytes.saturating_sub(used.saturating_sub(old)).max(old);
+        let staged = self.contents.stage_pieces(self.app, pieces, room).await;
+        let staged = staged.map_err(|error| match error {
+            StoreError::QuotaExceeded(_) => Error::QuotaExceeded,
+            error => Error::Unavailable(error),
+        })?;
+        self.put_staged(id, staged, content_type)
+    }
+
+    fn put_staged(
+        &self,
+        id: Id,
+        staged: Box<dyn Staged>,
+        content_type: String,
+    ) -> Result<Info, Error> {
+        let info = Info {
+            bytes: staged.bytes(),
+            hash: staged.hash(),
+            content_type,
+            modified_ms: self.now_ms,
+        };
+        self.write(id, Pending::Put { info: info.clone(), staged: staged.into() })?;
+        Ok(info)
     }
 
     /// Everything that the invocation changed, and the contents to be kept
@@ -187,24 +230,13 @@ impl Files for FileUnit {
         content_type: Option<String>,
     ) -> Result<Info, Error> {
         let id: Id = (bucket.parse()?, path.parse()?);
-        let content_type = match content_type {
-            Some(given) if is_media_type(&given) => given,
-            Some(_) => return Err(Error::InvalidContentType),
-            None => content_type_of(path),
-        };
+        let content_type = content_type_for(path, content_type)?;
         if contents.len() > MAX_BYTES {
             return Err(Error::TooLarge(contents.len()));
         }
         self.check_quota(&id, contents.len() as u64).await?;
         let staged = self.contents.stage(self.app, contents).await.map_err(Error::Unavailable)?;
-        let info = Info {
-            bytes: staged.bytes(),
-            hash: staged.hash(),
-            content_type,
-            modified_ms: self.now_ms,
-        };
-        self.write(id, Pending::Put { info: info.clone(), staged: staged.into() })?;
-        Ok(info)
+        self.put_staged(id, staged, content_type)
     }
 
     async fn get(&self, bucket: &str, path: &str) -> Result<Option<Bytes>, Error> {
@@ -286,6 +318,15 @@ impl Files for FileUnit {
         Ok(format!(
             "{origin}/.picloud/files/{bucket}/{path}?expires={expires_s}&signature={signature}"
         ))
+    }
+}
+
+/// The content type that is given, or else the path's.
+fn content_type_for(path: &str, given: Option<String>) -> Result<String, Error> {
+    match given {
+        Some(given) if is_media_type(&given) => Ok(given),
+        Some(_) => Err(Error::InvalidContentType),
+        None => Ok(content_type_of(path)),
     }
 }
 

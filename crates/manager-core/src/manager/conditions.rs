@@ -94,8 +94,9 @@ pub(super) fn digest(upload: &Upload, note: &str) -> BlobHash {
     let of = |text: &str| BlobHash::of(text.as_bytes()).to_string();
     let mut all = of(note);
     match upload {
-        Upload::Files(files) => {
-            all.push_str(" files");
+        Upload::Files(files) | Upload::Draft(files) => {
+            let is_draft = matches!(upload, Upload::Draft(_));
+            all.push_str(if is_draft { " draft" } else { " files" });
             for (path, contents) in files {
                 // Writing to a String does not fail.
                 let _ = write!(all, " {} {}", of(path), BlobHash::of(contents));

@@ -21,12 +21,16 @@ const ATTEMPTS: usize = 20;
 pub enum Upload {
     /// All files of the new release.
     Files(BTreeMap<String, Bytes>),
+    /// All files of a release that answers no requests but those for its
+    /// preview, until it is made the active one.
+    Draft(BTreeMap<String, Bytes>),
     /// The active release with one file changed, or removed where there are no
     /// contents.
     Patch { path: String, contents: Option<Bytes> },
 }
 
-/// A release that answers requests from now on.
+/// A release that was stored, and that answers requests from now on unless it
+/// is a draft.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deployed {
     pub release: Release,
@@ -143,7 +147,7 @@ impl Manager {
         }
         let expected = self.check_expected(&app, conditions.expected.as_ref()).await?;
         let files = match upload {
-            Upload::Files(files) => files.clone(),
+            Upload::Files(files) | Upload::Draft(files) => files.clone(),
             Upload::Patch { path, contents } => {
                 let mut files = match app.active_release {
                     Some(number) => self.releases.contents(app.id, number).await?,
@@ -174,6 +178,7 @@ impl Manager {
         let is_patch = matches!(upload, Upload::Patch { .. });
         let release = NewRelease {
             note: note.to_owned(),
+            activate: !matches!(upload, Upload::Draft(_)),
             created_at_ms: self.clock.now_ms(),
             files,
             derived_from: expected.or(app.active_release.filter(|_| is_patch)),
@@ -191,7 +196,7 @@ impl Manager {
         Ok(Deployed { release, routes, warnings })
     }
 
-    fn check_caps(&self, files: &BTreeMap<String, Bytes>) -> Result<(), Error> {
+    pub(super) fn check_caps(&self, files: &BTreeMap<String, Bytes>) -> Result<(), Error> {
         files.keys().try_for_each(|path| path::check(path))?;
         if files.len() as u64 > self.caps.files {
             return Err(Error::TooManyFiles { max_files: self.caps.files });

@@ -329,3 +329,40 @@ async fn a_release_that_can_no_longer_run_does_not_come_back() {
     world.manager.rollback(&world.shop().await, ReleaseNumber(1)).await.unwrap_err();
     assert_eq!(world.active().await.unwrap().0, 2);
 }
+
+#[tokio::test]
+async fn a_draft_answers_nothing_until_it_is_activated() {
+    let world = World::new().await;
+    deploy(&world, set("a.rhai", "1")).await.unwrap();
+    let Upload::Files(of_draft) = files(&[("a.rhai", "2")]) else { unreachable!() };
+    let draft = deploy(&world, Upload::Draft(of_draft)).await.unwrap();
+    assert_eq!((draft.release.number.0, draft.routes.len()), (2, 1));
+    assert_eq!(world.active().await.unwrap().0, 1);
+    world.manager.rollback(&world.shop().await, ReleaseNumber(2)).await.unwrap();
+    assert_eq!(world.active().await.unwrap().0, 2);
+    let Upload::Files(broken) = files(&[("a.rhai", "let = ;")]) else { unreachable!() };
+    let refused = deploy(&world, Upload::Draft(broken)).await.unwrap_err();
+    assert_eq!(refused.code(), "syntax_error");
+}
+
+#[tokio::test]
+async fn a_check_says_what_a_deploy_would_and_stores_nothing() {
+    let world = World::new().await;
+    let app = world.shop().await;
+    let check = async |upload| {
+        let Upload::Files(files) = upload else { unreachable!() };
+        world.manager.check(&app, &files).await
+    };
+    let fine = check(files(&[("a.rhai", "1")])).await.unwrap();
+    assert!(fine.errors.is_empty() && fine.warnings.is_empty());
+    let wrong = files(&[("a.rhai", "let = ;"), ("b.rhai", "1")]);
+    let checked = check(wrong.clone()).await.unwrap();
+    assert_eq!(checked.errors, issues(&world, wrong).await);
+    let warned = check(files(&[("lib/a.rhai", "1")])).await.unwrap();
+    assert_eq!(warned.warnings, ["nothing in this release answers a request"]);
+    let manifest = check(files(&[("a.rhai", "1"), ("picloud.toml", "x = 1")])).await.unwrap();
+    assert_eq!(manifest.errors[0].file.as_deref(), Some("picloud.toml"));
+    let error = check(files(&[("../a.rhai", "1")])).await.unwrap_err();
+    assert_eq!(error.code(), "invalid_path");
+    assert_eq!(world.active().await, None);
+}

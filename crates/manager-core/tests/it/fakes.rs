@@ -306,7 +306,9 @@ impl ReleaseStore for Stores {
             return Err(StoreError::QuotaExceeded(Quota::Releases));
         }
         releases.insert((id, release.number), (release.clone(), new.files.clone()));
-        self.edit(id, |app| app.active_release = Some(release.number));
+        if new.activate {
+            self.edit(id, |app| app.active_release = Some(release.number));
+        }
         deploys.extend(new.deploy.clone().map(|deploy| (id, deploy, release.number)));
         Ok(release)
     }

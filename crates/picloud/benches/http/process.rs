@@ -130,10 +130,12 @@ impl Server {
         self.admin("PUT", &path, r#"{"role":"owner"}"#).await.map(drop)
     }
 
-    /// Lets the app answer as often as it can, and so many at one time.
+    /// Lets the app answer as often as it can, so many at one time, and keep
+    /// gigabytes.
     pub async fn unlimit(&self, app: &str, concurrency: usize) -> anyhow::Result<()> {
         let limits = serde_json::json!({ "limits": {
             "concurrency": concurrency, "requests_per_s": 1_000_000, "requests_burst": 1_000_000,
+            "kv_bytes": 4_u64 << 30, "file_bytes": 4_u64 << 30,
         } });
         self.admin("PUT", &format!("/apps/{app}"), &limits.to_string()).await.map(drop)
     }

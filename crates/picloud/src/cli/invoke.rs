@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use picloud_shared::ReleaseNumber;
 
 use super::Global;
 use super::executions::usage_text;
@@ -42,6 +43,10 @@ pub struct InvokeArgs {
     /// The body: a text, @file, or - for stdin; JSON is sent as application/json
     #[arg(short, long, value_name = "BODY", allow_hyphen_values = true)]
     data: Option<String>,
+
+    /// A release to call in place of the active one
+    #[arg(long, value_name = "NUMBER")]
+    release: Option<i64>,
 }
 
 pub async fn run(args: InvokeArgs, global: &Global) -> anyhow::Result<()> {
@@ -60,7 +65,7 @@ pub async fn run(args: InvokeArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 fn request(args: InvokeArgs) -> anyhow::Result<Invoke> {
-    let InvokeArgs { path, method, mut headers, data } = args;
+    let InvokeArgs { path, method, mut headers, data, release } = args;
     let default = if data.is_some() { "POST" } else { "GET" };
     let method = method.unwrap_or_else(|| default.to_owned());
     let data = data.map(|data| read_data(&data)).transpose()?;
@@ -73,7 +78,8 @@ fn request(args: InvokeArgs) -> anyhow::Result<Invoke> {
         Some(Ok(text)) => (Some(text), None),
         Some(Err(error)) => (None, Some(STANDARD.encode(error.as_bytes()))),
     };
-    Ok(Invoke { method, path, headers, body, body_base64 })
+    let release = release.map(ReleaseNumber);
+    Ok(Invoke { method, path, headers, body, body_base64, release })
 }
 
 fn read_data(data: &str) -> anyhow::Result<Vec<u8>> {
@@ -201,6 +207,7 @@ mod tests {
                 method: method.map(|method| parse_method(method).unwrap()),
                 headers: headers.iter().map(|header| parse_header(header).unwrap()).collect(),
                 data: data.map(ToOwned::to_owned),
+                release: None,
             })
             .unwrap()
         };

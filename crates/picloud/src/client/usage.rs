@@ -10,6 +10,8 @@ use super::{Client, Error};
 
 /// What was used on some days, and what is kept now.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+// The document has another usage, of one invocation.
+#[schema(as = AppUsage)]
 pub struct Usage {
     /// The first day that was asked for.
     pub from: Day,

@@ -5,17 +5,21 @@ mod audit;
 mod backup;
 mod bundles;
 mod change;
+mod check;
 mod conditions;
 mod dead_letters;
 mod document;
 mod domains;
 mod events;
 mod executions;
+mod files;
 mod follow;
+mod instance;
 mod invites;
 mod invoke;
 mod kv;
 mod logs;
+mod manifest;
 mod members;
 mod outside;
 mod policy;
@@ -23,6 +27,7 @@ mod queues;
 mod releases;
 mod schedules;
 mod scripts;
+mod sdk;
 mod secrets;
 mod session;
 mod stats;
@@ -43,6 +48,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::change::change;
+pub use self::check::Checks;
 pub(super) use self::document::document;
 pub(super) use self::policy::{Policy, Rule};
 use super::auth::{self, Gatekeeper};
@@ -75,7 +81,11 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .merge(apps::router())
         .merge(scripts::router())
         .merge(releases::router())
+        .merge(check::router())
         .merge(executions::router())
+        .merge(files::router())
+        .merge(manifest::router())
+        .merge(instance::router())
         .merge(logs::router())
         .merge(kv::router())
         .merge(secrets::router())
@@ -95,6 +105,7 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .merge(usage::router())
         .merge(backup::router())
         .merge(bundles::router())
+        .merge(sdk::router())
         .merge(document::router())
 }
 
@@ -130,6 +141,23 @@ impl Page {
             Problem::bad_request("invalid_cursor", "`after` is not a cursor of this list")
         })
     }
+}
+
+/// The page of items that are all at hand, in the order of their names, and
+/// the `next` of it.
+fn page_of<T>(
+    mut items: Vec<T>,
+    page: &Page,
+    name: impl Fn(&T) -> &String,
+) -> (Vec<T>, Option<String>) {
+    items.sort_by(|a, b| name(a).cmp(name(b)));
+    if let Some(after) = &page.after {
+        items.retain(|item| name(item) > after);
+    }
+    let more = items.len() > page.limit() as usize;
+    items.truncate(page.limit() as usize);
+    let next = items.last().filter(|_| more).map(|item| name(item).clone());
+    (items, next)
 }
 
 /// The path's parameters, with our own errors.

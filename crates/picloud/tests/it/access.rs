@@ -11,7 +11,7 @@ use crate::support::{Answer, Picloud};
 /// What each operation needs, beside the document: whoever adds an operation
 /// says twice who may call it.
 const NEEDS: &[(&str, &[&str])] = &[
-    ("", &["accept_invite", "find_invite", "log_in", "show_api"]),
+    ("", &["accept_invite", "find_invite", "log_in", "show_api", "show_sdk"]),
     ("any", &["log_out", "whoami"]),
     (
         "user",
@@ -30,25 +30,32 @@ const NEEDS: &[(&str, &[&str])] = &[
         "read",
         &[
             "diff_release",
+            "list_buckets",
             "list_collections",
+            "list_config",
             "list_dead_letters",
             "list_domains",
             "list_entries",
             "list_events",
             "list_executions",
+            "list_files",
             "list_logs",
             "list_members",
             "list_queues",
+            "list_release_files",
             "list_releases",
             "list_schedules",
             "list_secrets",
+            "list_triggers",
             "show_active_release",
             "show_app",
             "show_dead_letter",
             "show_entry",
             "show_event",
             "show_execution",
+            "show_file",
             "show_release",
+            "show_release_file",
             "show_script",
             "show_stats",
             "show_usage",
@@ -58,7 +65,9 @@ const NEEDS: &[(&str, &[&str])] = &[
         "deploy",
         &[
             "activate_release",
+            "check",
             "delete_entry",
+            "delete_file",
             "delete_release",
             "delete_script",
             "delete_secret",
@@ -66,6 +75,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "invoke",
             "pause_schedule",
             "publish_event",
+            "put_file",
             "replay_all_dead_letters",
             "replay_dead_letter",
             "resume_schedule",
@@ -102,6 +112,7 @@ const NEEDS: &[(&str, &[&str])] = &[
             "list_users",
             "reset_password",
             "set_user_limits",
+            "show_instance",
             "show_user",
             "show_user_limits",
             "withdraw_invite",
@@ -324,6 +335,15 @@ async fn apps_that_are_not_ones_own_are_neither_listed_nor_told_from_none() {
     assert_eq!(listed("viewer").await, r#""shop""#);
     assert_eq!(listed("stranger").await, r#""other""#);
     assert_eq!(listed("admin").await, r#""other" "shop""#);
+
+    // And everybody is told what they are to an app.
+    for (user, role) in [("viewer", json!("viewer")), ("owner", json!("owner"))] {
+        let shown = world.ask(Some(user), "GET", "/apps/shop", "").await.json();
+        let listed = world.ask(Some(user), "GET", "/apps", "").await.json();
+        assert_eq!((&shown["role"], &listed["items"][0]["role"]), (&role, &role), "{user}");
+    }
+    let admins = world.ask(Some("admin"), "GET", "/apps", "").await.json();
+    assert_eq!(admins["items"][0]["role"], Value::Null);
 
     for method in ["GET", "DELETE"] {
         let real = world.ask(Some("stranger"), method, "/apps/shop", "").await;

@@ -25,6 +25,8 @@ mod doctor;
 #[cfg(test)]
 mod domains;
 #[cfg(test)]
+mod drafts;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod edge;
@@ -36,6 +38,8 @@ mod events;
 mod examples;
 #[cfg(test)]
 mod fairness;
+#[cfg(test)]
+mod files;
 #[cfg(test)]
 mod guides;
 #[cfg(test)]
@@ -68,5 +72,7 @@ mod tls;
 mod upstream;
 #[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod views;
 #[cfg(test)]
 mod zone;

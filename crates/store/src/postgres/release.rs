@@ -205,13 +205,15 @@ async fn create(
             FROM releases WHERE app_id = $1
             RETURNING number
         )
-        UPDATE apps SET active_release = number FROM made WHERE id = $1 RETURNING number",
+        UPDATE apps SET active_release = CASE WHEN $6 THEN number ELSE active_release END
+        FROM made WHERE id = $1 RETURNING number",
     )
     .bind(app.0)
     .bind(signed(release.created_at_ms))
     .bind(&note)
     .bind(signed(files.len() as u64))
     .bind(signed(bytes))
+    .bind(release.activate)
     .fetch_one(&mut *connection)
     .await
     .map_err(failed)?;
@@ -250,7 +252,9 @@ async fn create(
     if kept > kept_before && kept > release.quota_bytes {
         return Err(StoreError::QuotaExceeded(Quota::Releases));
     }
-    schedule::plan(connection, app, &release.schedules).await?;
+    if release.activate {
+        schedule::plan(connection, app, &release.schedules).await?;
+    }
     Ok(Release {
         number: ReleaseNumber(number),
         created_at_ms: release.created_at_ms,

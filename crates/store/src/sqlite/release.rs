@@ -213,7 +213,7 @@ async fn create(
     sqlx::query(
         "INSERT INTO releases (app_id, number, created_at_ms, note, files, bytes)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6);
-         UPDATE apps SET active_release = ?2 WHERE id = ?1",
+         UPDATE apps SET active_release = ?2 WHERE id = ?1 AND ?7",
     )
     .bind(app.0)
     .bind(number)
@@ -221,6 +221,7 @@ async fn create(
     .bind(&note)
     .bind(signed(files.len() as u64))
     .bind(signed(bytes))
+    .bind(release.activate)
     .execute(&mut *connection)
     .await
     .map_err(failed)?;
@@ -247,7 +248,9 @@ async fn create(
     if kept > kept_before && kept > release.quota_bytes {
         return Err(StoreError::QuotaExceeded(Quota::Releases));
     }
-    schedule::plan(connection, app, &release.schedules).await?;
+    if release.activate {
+        schedule::plan(connection, app, &release.schedules).await?;
+    }
     Ok(Release {
         number: ReleaseNumber(number),
         created_at_ms: release.created_at_ms,

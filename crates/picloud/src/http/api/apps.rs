@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
-use picloud_manager_core::{Need, Subject, Verdict};
-use picloud_shared::{App, AppSlug, LimitOverrides};
+use picloud_manager_core::{Caller, Need, Subject, Verdict};
+use picloud_shared::{App, AppRole, AppSlug, LimitOverrides, Limits};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,6 +19,9 @@ use crate::http::auth::{By, MaybeApp, OfApp};
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
+
+/// Apps whose roles are asked for at one time.
+const ROLES: usize = 8;
 
 const MAX_BODY_BYTES: u64 = 64 * 1024;
 
@@ -34,11 +38,22 @@ struct AppView {
     app: App,
     /// Where it answers.
     url: String,
+    /// What you are to it; `null` for an admin of the instance who is no member.
+    role: Option<AppRole>,
+    /// Its limits, complete.
+    effective_limits: Limits,
 }
 
 impl AppView {
-    fn new(node: &Node, app: App) -> Self {
-        Self { url: node.app_url(&app.slug), app }
+    fn new(node: &Node, app: App, role: Option<AppRole>) -> Self {
+        let effective_limits = Limits::default().with(&app.limits);
+        Self { url: node.app_url(&app.slug), role, effective_limits, app }
+    }
+
+    /// With the role that is the caller's.
+    async fn of(node: &Node, caller: &Caller, app: App) -> Result<Self, Problem> {
+        let role = node.accounts.role(caller, &app).await?;
+        Ok(Self::new(node, app, role))
     }
 }
 
@@ -62,14 +77,18 @@ async fn list(
     let mut apps = match caller.user() {
         Some(user) if !caller.sees_all() => {
             let apps = node.accounts.apps(user.id, after.as_ref(), limit).await?;
-            apps.into_iter().map(|(app, _)| app).collect()
+            apps.into_iter().map(|(app, role)| AppView::new(&node, app, Some(role))).collect()
         }
-        _ => node.manager.apps(after.as_ref(), limit).await?,
+        _ => {
+            let apps = stream::iter(node.manager.apps(after.as_ref(), limit).await?);
+            let views = apps.map(|app| AppView::of(&node, &caller, app)).buffered(ROLES);
+            views.try_collect::<Vec<_>>().await?
+        }
     };
     let more = apps.len() > page.limit() as usize;
     apps.truncate(page.limit() as usize);
-    let next = apps.last().filter(|_| more).map(|app| app.slug.clone());
-    Ok(Json(List { items: apps.into_iter().map(|app| AppView::new(&node, app)).collect(), next }))
+    let next = apps.last().filter(|_| more).map(|view| view.app.slug.clone());
+    Ok(Json(List { items: apps, next }))
 }
 
 /// An app.
@@ -81,8 +100,12 @@ async fn list(
     responses((status = 200, body = AppView)),
     security(("token" = ["read"])),
 )]
-async fn show(State(node): State<Arc<Node>>, OfApp(app): OfApp) -> Result<Json<AppView>, Problem> {
-    Ok(Json(AppView::new(&node, app)))
+async fn show(
+    State(node): State<Arc<Node>>,
+    By(caller): By,
+    OfApp(app): OfApp,
+) -> Result<Json<AppView>, Problem> {
+    Ok(Json(AppView::of(&node, &caller, app).await?))
 }
 
 /// What may be said of an app when it is made, or afterwards.
@@ -137,7 +160,7 @@ async fn create(
         });
         app = changed.await?;
     }
-    Ok((status, Json(AppView::new(&node, app))))
+    Ok((status, Json(AppView::of(&node, &caller, app).await?)))
 }
 
 /// Deletes the app with everything that it owns.

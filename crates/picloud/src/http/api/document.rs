@@ -33,13 +33,14 @@ const PROBLEM: &str = "Problem";
 /// Parameters that mean the same wherever they are in a path.
 const PARAMETERS: &[(&str, &str)] = &[
     ("app", "The app's name."),
+    ("bucket", "The bucket's name."),
     ("collection", "The collection's name."),
     ("domain", "The domain."),
     ("id", "Its id."),
     ("key", "The entry's key. It may have slashes."),
     ("name", "Its name."),
     ("number", "The release's number."),
-    ("path", "The file's path within the app. It may have slashes."),
+    ("path", "The file's path. It may have slashes."),
     ("queue", "The queue's name."),
     ("user", "The user's name."),
 ];
@@ -59,6 +60,7 @@ const PARAMETERS: &[(&str, &str)] = &[
         (name = "apps", description = "Apps and their limits."),
         (name = "releases", description = "Deploying, and what is deployed."),
         (name = "executions", description = "What ran, how it ended, and what it logged."),
+        (name = "files", description = "An app's files: listed, fetched, written."),
         (name = "kv", description = "An app's entries."),
         (name = "secrets", description = "An app's secrets: written and listed, never read."),
         (name = "domains", description = "An app's own domains: claimed, proved, given up."),
@@ -71,6 +73,7 @@ const PARAMETERS: &[(&str, &str)] = &[
         (name = "session", description = "Logging in and out, and your own account."),
         (name = "tokens", description = "Your own API tokens."),
         (name = "users", description = "The instance's users, and links for new ones."),
+        (name = "instance", description = "The instance as a whole."),
         (name = "audit", description = "Who changed what, when, from where."),
         (name = "usage", description = "What was used, and how much of the limits."),
         (name = "backup", description = "Everything that the instance has, in one file."),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use picloud_executor_core::executor::status_of;
 use picloud_manager_core::Error;
 use picloud_orchestrator_core::Match;
-use picloud_shared::{Outcome, Request};
+use picloud_shared::{Outcome, ReleaseNumber, Request};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -43,6 +43,9 @@ struct InvokeRequest {
     headers: Vec<(String, String)>,
     body: Option<String>,
     body_base64: Option<String>,
+    /// A release other than the active one, such as a draft.
+    #[schema(value_type = Option<i64>)]
+    release: Option<ReleaseNumber>,
 }
 
 fn get() -> String {
@@ -62,7 +65,9 @@ struct InvokeResponse {
     execution: Option<ExecutionDetail>,
 }
 
-/// Sends a request to the app's active release.
+/// Sends a request to the app's active release, or to another one.
+///
+/// Whichever it is, it runs on the app's data: what it writes is written.
 ///
 /// Whatever came of the handler, the answer's own status is 200, and its
 /// `status` is what a client would have got.
@@ -87,11 +92,15 @@ async fn invoke(
     let asked: InvokeRequest =
         serde_json::from_slice(&json).map_err(|error| invalid(error.to_string()))?;
 
-    let app = ingress::find(&node, slug, None).await?;
+    let app = ingress::find(&node, slug, asked.release).await?;
     if app.app.id != asked_about.id {
         return Err(Error::AppNotFound(slug.clone()).into());
     }
-    let request = request(asked, &node.hosts.of_app(slug), peer).map_err(invalid)?;
+    let host = match asked.release {
+        Some(release) => node.hosts.of_preview(slug, release),
+        None => node.hosts.of_app(slug),
+    };
+    let request = request(asked, &host, peer).map_err(invalid)?;
     if request.body.len() as u64 > app.limits.request_body_bytes {
         let detail = format!("the body may have {} bytes", app.limits.request_body_bytes);
         return Err(Problem::new(413, "body_too_large", detail));
@@ -116,7 +125,7 @@ async fn invoke(
 }
 
 fn request(asked: InvokeRequest, host: &str, peer: SocketAddr) -> Result<Request, String> {
-    let InvokeRequest { method, path, headers, body, body_base64 } = asked;
+    let InvokeRequest { method, path, headers, body, body_base64, release: _ } = asked;
     if !path.starts_with('/') {
         return Err("`path` must start with a slash".to_owned());
     }

@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{List, Path, Query, outside};
+use super::{List, Page, Path, Query, outside, page_of};
 use crate::http::auth::OfApp;
 use crate::http::body;
 use crate::http::problem::Problem;
@@ -49,19 +49,23 @@ struct CollectionView {
     path = "/apps/{app}/kv",
     operation_id = "list_collections",
     tag = "kv",
+    params(Page),
     responses((status = 200, body = CollectionList)),
     security(("token" = ["read"])),
 )]
 async fn collections(
     State(node): State<Arc<Node>>,
     OfApp(app): OfApp,
+    Query(page): Query<Page>,
 ) -> Result<Json<CollectionList>, Problem> {
     let collections = node.stores.kv.collections(app.id, node.clock.now_ms()).await?;
     let view = |(collection, entries): (Collection, u64)| CollectionView {
         collection: collection.to_string(),
         entries,
     };
-    Ok(Json(List { items: collections.into_iter().map(view).collect(), next: None }))
+    let collections = collections.into_iter().map(view).collect();
+    let (items, next) = page_of(collections, &page, |one: &CollectionView| &one.collection);
+    Ok(Json(List { items, next }))
 }
 
 /// An entry of a collection.
@@ -226,6 +230,7 @@ async fn commit(node: &Node, app: &App, unit: &KvUnit) -> Result<bool, Problem> 
         limits: &limits,
         emitter: &emitter,
         kv: Some(unit),
+        files: None,
         sent: vec![],
     };
     match node.executor.commit_outside(change).await {

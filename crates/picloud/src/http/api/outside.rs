@@ -38,7 +38,8 @@ pub(super) async fn commit(
     sent: Vec<Emitted>,
 ) -> Result<(), Problem> {
     let limits = Limits::default().with(&app.limits);
-    let change = OutsideChange { app: app.id, limits: &limits, emitter, kv: None, sent };
+    let change =
+        OutsideChange { app: app.id, limits: &limits, emitter, kv: None, files: None, sent };
     node.executor.commit_outside(change).await.map_err(|outcome| problem(&outcome))
 }
 

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::events::{read, send};
-use super::{List, Path};
+use super::{List, Page, Path, Query, page_of};
 use crate::client::{Queue, Sent};
 use crate::http::auth::OfApp;
 use crate::http::problem::Problem;
@@ -32,15 +32,19 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
     path = "/apps/{app}/queues",
     operation_id = "list_queues",
     tag = "queues",
+    params(Page),
     responses((status = 200, body = QueueList)),
     security(("token" = ["read"])),
 )]
 async fn list(
     State(node): State<Arc<Node>>,
     OfApp(app): OfApp,
+    Query(page): Query<Page>,
 ) -> Result<Json<QueueList>, Problem> {
     let queues = node.stores.outbox.queues(app.id).await?;
-    Ok(Json(List { items: queues.into_iter().map(Queue::from).collect(), next: None }))
+    let queues = queues.into_iter().map(Queue::from).collect();
+    let (items, next) = page_of(queues, &page, |one: &Queue| &one.queue);
+    Ok(Json(List { items, next }))
 }
 
 /// A message to send.

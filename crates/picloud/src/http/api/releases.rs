@@ -1,13 +1,16 @@
 //! Releases: deployed, listed, compared, brought back.
 
 mod diff;
+mod files;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use picloud_manager_core::{Caller, Conditions, Deployed, Error, RouteSummary, Upload, archive};
 use picloud_shared::{App, AppSlug, Release, ReleaseNumber, UserId};
@@ -35,6 +38,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(show, delete))
         .routes(routes!(show_active))
         .routes(routes!(diff::diff))
+        .routes(routes!(files::list))
+        .routes(routes!(files::show))
         .routes(routes!(activate))
 }
 
@@ -43,7 +48,9 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
 pub(super) struct DeployedView {
     app: AppSlug,
     release: ReleaseNumber,
-    /// Where the app answers.
+    /// Whether it answers requests; if not, its preview does.
+    active: bool,
+    /// Where it answers.
     url: String,
     routes: Vec<RouteSummary>,
     /// What is not wrong and yet perhaps not meant.
@@ -55,11 +62,21 @@ pub(super) struct DeployedView {
 }
 
 impl DeployedView {
-    fn new(node: &Node, app: &AppSlug, deployed: Deployed, status: StatusCode) -> Self {
+    fn new(node: &Node, app: &AppSlug, deployed: Deployed, is_draft: bool) -> Self {
         let Deployed { release, routes, warnings } = deployed;
-        let (url, etag) = (node.app_url(app), etag(&release, true));
-        let (app, release) = (app.clone(), release.number);
-        Self { app, release, url, routes, warnings, status, etag }
+        let (etag, number) = (etag(&release, !is_draft), release.number);
+        let host =
+            if is_draft { node.hosts.of_preview(app, number) } else { node.hosts.of_app(app) };
+        Self {
+            app: app.clone(),
+            release: number,
+            active: !is_draft,
+            url: node.url_of(&host),
+            routes,
+            warnings,
+            status: StatusCode::CREATED,
+            etag,
+        }
     }
 }
 
@@ -98,6 +115,7 @@ pub(super) async fn deploy(
         Destination::App(app) => app.slug.clone(),
         Destination::New(slug, _) => slug.clone(),
     };
+    let is_draft = matches!(upload, Upload::Draft(_));
     let deployed = change(node, &slug, async move |node| {
         let app = match destination {
             Destination::App(app) => *app,
@@ -110,7 +128,7 @@ pub(super) async fn deploy(
     });
     let mut deployed = deployed.await?;
     deployed.warnings.extend(usage::warnings(node, &slug).await);
-    Ok(DeployedView::new(node, &slug, deployed, StatusCode::CREATED))
+    Ok(DeployedView::new(node, &slug, deployed, is_draft))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -118,6 +136,9 @@ pub(super) async fn deploy(
 struct UploadQuery {
     /// Where the release comes from, for people: one line.
     note: Option<String>,
+    /// Whether it answers requests from now on, as it does by default. If not it
+    /// is there to be looked at: at its preview's address, and by `invoke`.
+    activate: Option<bool>,
 }
 
 /// Deploys a release, making the app if there is none.
@@ -152,13 +173,23 @@ async fn upload(
         let detail = format!("a note has at most {MAX_NOTE_BYTES} bytes, on one line");
         return Err(Problem::bad_request("invalid_note", detail));
     }
+    let files = unpacked(&node, request_body).await?;
+    let is_draft = query.activate == Some(false);
+    let upload = if is_draft { Upload::Draft(files) } else { Upload::Files(files) };
+    deploy(&node, destination, upload, note, conditions).await
+}
+
+/// The files of an archive that comes as a body.
+pub(super) async fn unpacked(
+    node: &Node,
+    request_body: Body,
+) -> Result<BTreeMap<String, Bytes>, Problem> {
     let caps = *node.manager.caps();
     // Headers of a tar take half a kilobyte each; compressed it is smaller.
     let max_bytes = caps.bytes + caps.files * 2048;
     let bytes = body::read_within(request_body, max_bytes, body::UPLOAD_TIMEOUT).await?;
     let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&bytes, &caps)).await;
-    let files = unpacked.map_err(|_panic| Problem::host_fault())??;
-    deploy(&node, destination, Upload::Files(files), note, conditions).await
+    Ok(unpacked.map_err(|_panic| Problem::host_fault())??)
 }
 
 /// A release as a list shows it.
@@ -323,5 +354,6 @@ async fn activate(
         let expected = conditions.expected.as_ref();
         node.manager.rollback_if(&app, ReleaseNumber(number), expected).await
     });
-    Ok(DeployedView::new(&node, &slug, deployed.await?, StatusCode::OK))
+    let view = DeployedView::new(&node, &slug, deployed.await?, false);
+    Ok(DeployedView { status: StatusCode::OK, ..view })
 }

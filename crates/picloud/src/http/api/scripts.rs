@@ -69,7 +69,11 @@ async fn show(
     let files = releases.files(app.id, release).await?;
     let file = files.into_iter().find(|file| file.path == path).ok_or_else(not_found)?;
     let contents = releases.blob(app.id, file.hash).await?.ok_or_else(not_found)?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], contents))
+    let described = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((described, contents))
 }
 
 /// Deploys a release without this file.

@@ -25,7 +25,16 @@ use crate::node::Node;
 
 const MAX_BODY_BYTES: u64 = 8 * 1024;
 
-type SessionList = List<Session>;
+type SessionList = List<SessionView>;
+
+/// A login, as a list shows it.
+#[derive(Serialize, ToSchema)]
+struct SessionView {
+    #[serde(flatten)]
+    session: Session,
+    /// Whether it is the one that asks.
+    current: bool,
+}
 
 pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
     OpenApiRouter::new()
@@ -176,7 +185,13 @@ async fn log_out(State(node): State<Arc<Node>>, By(caller): By) -> Result<Respon
 )]
 async fn list(State(node): State<Arc<Node>>, By(caller): By) -> Result<Json<SessionList>, Problem> {
     let user = account(&caller)?;
-    Ok(Json(List { items: node.accounts.sessions(user.id).await?, next: None }))
+    let sessions = node.accounts.sessions(user.id).await?;
+    let own = match &caller {
+        Caller::User { by: Credential::Session(id, _), .. } => Some(*id),
+        _ => None,
+    };
+    let view = |session: Session| SessionView { current: own == Some(session.id), session };
+    Ok(Json(List { items: sessions.into_iter().map(view).collect(), next: None }))
 }
 
 /// Ends one of your logins.

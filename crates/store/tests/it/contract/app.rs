@@ -87,6 +87,7 @@ async fn a_deleted_app_takes_everything_with_it_and_nothing_else(stores: &Stores
     let release = NewRelease {
         note: "upload".to_owned(),
         created_at_ms: NOW,
+        activate: true,
         files: BTreeMap::from([("index.rhai".to_owned(), "1".into())]),
         derived_from: None,
         deploy: None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use picloud_shared::idempotency::{Idempotency, KEPT_MS, MadeDeploy, NewDeploy};
+use picloud_shared::schedule::Planned;
 use picloud_shared::{
     AppId, BlobHash, NewRelease, Quota, Release, ReleaseFile, ReleaseNumber, StoreError,
 };
@@ -21,6 +22,7 @@ on_both![
     what_was_derived_from_a_replaced_release_is_a_conflict,
     of_two_deploys_of_the_same_origin_one_conflicts,
     deploys_at_the_same_time_get_numbers_of_their_own,
+    a_draft_is_kept_and_changes_nothing_until_it_is_activated,
     activating_switches_between_releases_that_exist,
     activating_instead_of_a_replaced_release_is_a_conflict,
     a_deploy_is_found_by_its_key_for_a_day,
@@ -38,6 +40,7 @@ fn new(files: &[(&str, &[u8])]) -> NewRelease {
     NewRelease {
         note: "upload".to_owned(),
         created_at_ms: NOW,
+        activate: true,
         files: files.collect(),
         derived_from: None,
         deploy: None,
@@ -175,6 +178,28 @@ async fn of_two_deploys_of_the_same_origin_one_conflicts(stores: &Stores) {
         assert_eq!(won.unwrap().number.0, origin + 1);
         assert_conflict(lost);
     }
+}
+
+async fn a_draft_is_kept_and_changes_nothing_until_it_is_activated(stores: &Stores) {
+    let app = app(stores, "alice").await.id;
+    let draft = NewRelease { activate: false, ..new(&[("a", b"1")]) };
+    assert_eq!(stores.releases.create(app, &draft).await.unwrap().number.0, 1);
+    assert_eq!(active(stores, "alice").await, None);
+    stores.releases.create(app, &new(&[("a", b"2")])).await.unwrap();
+    let planned = vec![Planned {
+        name: "nightly".to_owned(),
+        cron: "0 0 * * *".to_owned(),
+        due_ms: Some(NOW),
+    }];
+    let scheduled = NewRelease { schedules: planned.clone(), ..draft };
+    assert_eq!(stores.releases.create(app, &scheduled).await.unwrap().number.0, 3);
+    assert_eq!(active(stores, "alice").await, Some(2));
+    assert!(stores.schedules.list(app).await.unwrap().is_empty());
+    let contents = stores.releases.contents(app, ReleaseNumber(3)).await.unwrap();
+    assert_eq!(contents["a"], &b"1"[..]);
+    assert!(stores.releases.activate(app, ReleaseNumber(3), &planned, None).await.unwrap());
+    assert_eq!(active(stores, "alice").await, Some(3));
+    assert_eq!(stores.schedules.list(app).await.unwrap().len(), 1);
 }
 
 async fn deploys_at_the_same_time_get_numbers_of_their_own(stores: &Stores) {
