@@ -1,43 +1,17 @@
-/** The real server, and in front of it the built pages as the server will send them. */
+/** The real server, with the pages that were built last, or those that it has in itself. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import {
-  createServer,
-  request,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { extname, join, normalize } from 'node:path';
+import { join, resolve as absolute } from 'node:path';
 import { createInterface } from 'node:readline';
 
-export const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data:",
-  "font-src 'self'",
-  "connect-src 'self'",
-  "manifest-src 'self'",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-].join('; ');
-
-const BUILD = 'build';
+/** `PICLOUD_E2E_EMBEDDED=1` asks for the pages in the binary itself, as CI does. */
+const DASHBOARD = process.env.PICLOUD_E2E_EMBEDDED ? [] : ['--dashboard-dir', 'build'];
+/** Compiled code, for all servers that are started here. */
+const CACHE = process.env.PICLOUD_CODE_CACHE_DIR ?? absolute('node_modules/.cache/picloud');
 const BINARY = process.env.PICLOUD_BIN ?? '../target/debug/picloud';
 /** The first start compiles the guest. */
 const START_MS = 120_000;
-const TYPES: Record<string, string> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.svg': 'image/svg+xml',
-  '.json': 'application/json',
-};
-
 export interface PiCloud {
   /** Where the dashboard is, without a slash at its end. */
   url: string;
@@ -49,15 +23,15 @@ export interface PiCloud {
 /** Starts a server of its own, in a new folder and on free ports. */
 export async function start(): Promise<PiCloud> {
   const folder = mkdtempSync(join(tmpdir(), 'picloud-e2e-'));
-  const child = spawn(BINARY, ['serve', '--listen', '127.0.0.1:0', '--data-dir', folder], {
+  mkdirSync(CACHE, { recursive: true, mode: 0o700 });
+  const args = ['serve', '--listen', '127.0.0.1:0', '--data-dir', folder, ...DASHBOARD];
+  const child = spawn(BINARY, args, {
+    env: { ...process.env, PICLOUD_CODE_CACHE_DIR: CACHE },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   try {
     const { port, setup } = await ready(child);
-    const front = createServer((asked, answer) => handle(port, asked, answer));
-    await new Promise<void>((done) => front.listen(0, '127.0.0.1', done));
-    const url = `http://localhost:${(front.address() as AddressInfo).port}`;
-    return { url, setup, stop: () => stop(child, front, folder) };
+    return { url: `http://localhost:${port}`, setup, stop: () => stop(child, folder) };
   } catch (thrown) {
     child.kill();
     throw thrown;
@@ -85,9 +59,7 @@ function ready(child: ChildProcess): Promise<{ port: number; setup: string }> {
   });
 }
 
-async function stop(child: ChildProcess, front: Server, folder: string): Promise<void> {
-  front.closeAllConnections();
-  front.close();
+async function stop(child: ChildProcess, folder: string): Promise<void> {
   if (child.exitCode === null) {
     const ended = new Promise((done) => child.once('exit', done));
     child.kill('SIGTERM');
@@ -96,40 +68,4 @@ async function stop(child: ChildProcess, front: Server, folder: string): Promise
     clearTimeout(timer);
   }
   rmSync(folder, { recursive: true, force: true });
-}
-
-function handle(port: number, asked: IncomingMessage, answer: ServerResponse): void {
-  const { pathname } = new URL(asked.url ?? '/', 'http://localhost');
-  const own = /^\/(api|\.picloud|healthz|readyz|metrics|internal)(\/|$)/.test(pathname);
-  if (own) pass(port, asked, answer);
-  else file(pathname, answer);
-}
-
-/** Hands the request on as it is: `Host` too, which the server compares with `Origin`. */
-function pass(port: number, asked: IncomingMessage, answer: ServerResponse): void {
-  const { method, url: path, headers } = asked;
-  const onward = request({ host: '127.0.0.1', port, method, path, headers }, (got) => {
-    answer.writeHead(got.statusCode ?? 502, got.rawHeaders);
-    got.pipe(answer);
-  });
-  onward.on('error', () => answer.destroy());
-  answer.on('close', () => onward.destroy());
-  asked.pipe(onward);
-}
-
-function file(pathname: string, answer: ServerResponse): void {
-  const path = join(BUILD, normalize(pathname));
-  const found = existsSync(path) && statSync(path).isFile();
-  if (!found && pathname.startsWith('/_app/')) {
-    answer.writeHead(404).end();
-    return;
-  }
-  const sent = found ? path : join(BUILD, 'index.html');
-  answer.writeHead(200, {
-    'content-type': TYPES[extname(sent)] ?? 'application/octet-stream',
-    'content-security-policy': POLICY,
-    'x-content-type-options': 'nosniff',
-    'referrer-policy': 'no-referrer',
-  });
-  createReadStream(sent).pipe(answer);
 }
