@@ -16,6 +16,7 @@ export { default as Menu } from './Menu.svelte';
 export { default as More } from './More.svelte';
 export { default as NewPassword } from './NewPassword.svelte';
 export { default as PageHead } from './PageHead.svelte';
+export { default as SearchInput } from './SearchInput.svelte';
 export { default as Select } from './Select.svelte';
 export { default as Skeleton } from './Skeleton.svelte';
 export { default as Sparkline } from './Sparkline.svelte';
