@@ -1,0 +1,102 @@
+import { deploy } from './apps';
+import { checkPage, enter, expect, test } from './test';
+
+const HELLO = 'fn get(req) {\n    log::info("greeted");\n    "Hello, world!"\n}\n';
+
+test('a file is edited, kept, tried and deployed', async ({ page, picloud }) => {
+  await enter(page, picloud);
+  await deploy(page, picloud, 'edited', { 'index.rhai': HELLO, 'public/style.css': 'p {}\n' });
+  await page.goto('/apps/edited/editor');
+  const code = page.getByRole('textbox', { name: 'index.rhai' });
+  await expect(code).toContainText('Hello, world!');
+  await expect(page.getByRole('button', { name: 'Deploy…' })).toBeDisabled();
+  await checkPage(page);
+
+  await code.click();
+  await page.keyboard.press('Control+End');
+  await page.keyboard.type('\n// A line of mine.\nkv::');
+  await expect(page.getByRole('option', { name: /collection/ })).toBeVisible();
+  await expect(page.getByText('It exists as soon as something is in it.')).toBeVisible();
+  await page.keyboard.press('Escape');
+  for (let letter = 0; letter < 4; letter++) await page.keyboard.press('Backspace');
+  await page.keyboard.press('Control+s');
+  await expect(page.getByText('The draft is kept in this browser')).toBeVisible();
+
+  await page.reload();
+  await expect(code).toContainText('A line of mine.');
+  await expect(page.getByText('1 file changed')).toBeVisible();
+  await page.getByRole('button', { name: 'style.css' }).click();
+  await expect(page.getByRole('textbox', { name: 'public/style.css' })).toContainText('p {}');
+  await page.getByRole('button', { name: 'index.rhai' }).click();
+
+  await code.click();
+  await page.keyboard.press('Control+Enter');
+  const answer = page.getByLabel('Body of the answer');
+  await expect(answer).toHaveText('Hello, world!');
+  await page.getByRole('tab', { name: 'Log (1)' }).click();
+  await expect(page.getByText('greeted', { exact: true })).toBeVisible();
+  await page.getByRole('tab', { name: 'Receipt' }).click();
+  await expect(page.getByText('Fuel', { exact: true })).toBeVisible();
+  await checkPage(page);
+
+  await page.getByRole('button', { name: 'Deploy…' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Deploy' });
+  await expect(dialog.getByRole('cell', { name: '// A line of mine.' })).toBeVisible();
+  await checkPage(page);
+  await dialog.getByLabel('Note').fill('mine');
+  await dialog.getByRole('button', { name: 'Deploy' }).click();
+  await expect(page.getByText('as in release 2')).toBeVisible();
+  await page.reload();
+  await expect(code).toContainText('A line of mine.');
+  await expect(page.getByText('as in release 2')).toBeVisible();
+});
+
+test('a deploy overwrites nothing that has come meanwhile', async ({ page, picloud }) => {
+  await enter(page, picloud);
+  await deploy(page, picloud, 'shared', { 'index.rhai': HELLO });
+  await page.goto('/apps/shared/editor');
+  const code = page.getByRole('textbox', { name: 'index.rhai' });
+  await code.click();
+  await page.keyboard.press('Control+End');
+  await page.keyboard.type('// Mine.');
+  await expect(page.getByText('1 file changed')).toBeVisible();
+
+  await deploy(page, picloud, 'shared', { 'index.rhai': `${HELLO}// Theirs.\n` });
+  await page.getByRole('button', { name: 'Deploy…' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Deploy' });
+  await dialog.getByRole('button', { name: 'Deploy' }).click();
+  await expect(dialog.getByText('Nothing was overwritten.')).toBeVisible();
+  await dialog.getByRole('button', { name: 'Load the active release' }).click();
+  await expect(page.getByText('Release 2 has become active')).toBeVisible();
+  await expect(code).toContainText('Mine.');
+  await checkPage(page);
+  await page.getByRole('button', { name: 'Keep my changes' }).click();
+  await page.getByRole('button', { name: 'Deploy…' }).click();
+  await expect(dialog.getByRole('cell', { name: '// Theirs.' })).toBeVisible();
+  await dialog.getByRole('button', { name: 'Deploy' }).click();
+  await expect(page.getByText('as in release 3')).toBeVisible();
+});
+
+test('a mistake is shown where it is', async ({ page, picloud }) => {
+  await enter(page, picloud);
+  await deploy(page, picloud, 'wrong', { 'index.rhai': HELLO });
+  await page.goto('/apps/wrong/editor');
+  await page.getByRole('button', { name: 'New file' }).click();
+  await page.getByRole('dialog').getByLabel('Path').fill('/broken.rhai');
+  await expect(page.getByText('with none at the ends')).toBeVisible();
+  await page.getByRole('dialog').getByLabel('Path').fill('broken.rhai');
+  await page.getByRole('button', { name: 'Make the file' }).click();
+  const code = page.getByRole('textbox', { name: 'broken.rhai' });
+  await code.click();
+  await page.keyboard.press('Control+a');
+  await page.keyboard.type('let x = ;');
+  const problems = page.getByRole('region', { name: 'Problems' });
+  // A server without a check says it when the files are deployed.
+  await expect(problems).toContainText(/broken\.rhai:1:9|when they are deployed/);
+  await page.getByRole('button', { name: 'Deploy…' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Deploy' }).click();
+  await expect(page.getByRole('alert').getByText('let x = ;')).toBeVisible();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await expect(problems.getByText('broken.rhai:1:9')).toBeVisible();
+  await checkPage(page);
+});
