@@ -11,12 +11,12 @@ export async function events(call: Parameters<typeof ask>[0]): Promise<Schemas['
 /** What an event is about, in a few words: `orders/17`, a topic, a queue. */
 export function subject({ fields }: Pick<Event, 'fields'>): string {
   if (typeof fields !== 'object' || fields === null) return '';
-  const { collection, key, bucket, path, topic, queue, name, schedule } = fields as Record<
+  const { collection, key, bucket, path, topic, queue, name, schedule, handler } = fields as Record<
     string,
     unknown
   >;
   const pair = [collection ?? bucket, key ?? path].filter((part) => typeof part === 'string');
-  const one = [topic, queue, schedule, name].find((part) => typeof part === 'string');
+  const one = [topic, queue, schedule, name, handler].find((part) => typeof part === 'string');
   return pair.length > 0 ? pair.join('/') : String(one ?? '');
 }
 
