@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { apply, conflicts, content, edits, load, pathMistake, save, type Draft } from './draft';
+
+const ORIGINALS = [
+  { path: 'a.rhai', hash: 'A1', content: '1' },
+  { path: 'b.rhai', hash: 'B1', content: '2' },
+];
+
+function draft(of: Draft['edits']): Draft {
+  return { version: 1, base: 1, saved_ms: 0, edits: of };
+}
+
+function storage() {
+  const kept = new Map<string, string>();
+  return {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => void kept.set(key, value),
+    removeItem: (key: string) => void kept.delete(key),
+  };
+}
+
+test('a draft is what differs, and makes the files again', () => {
+  const files = [
+    { path: 'b.rhai', content: '2!' },
+    { path: 'c.bin', content: new Uint8Array([0, 255]) },
+  ];
+  const found = edits(ORIGINALS, files, null);
+  expect(Object.keys(found).sort()).toEqual(['a.rhai', 'b.rhai', 'c.bin']);
+  const kept = storage();
+  save('app', draft(found), kept);
+  expect(apply(ORIGINALS, load('app', kept))).toEqual(files);
+});
+
+test('a draft that changes nothing is forgotten, and one that cannot be read is none', () => {
+  const kept = storage();
+  save('app', draft({ 'a.rhai': { to: null, from: 'A1' } }), kept);
+  save('app', draft(edits(ORIGINALS, apply(ORIGINALS, null), null)), kept);
+  expect(load('app', kept)).toBeNull();
+  kept.setItem('draft:app', '{');
+  expect(load('app', kept)).toBeNull();
+});
+
+test('what both a draft and a later release have changed is a conflict', () => {
+  const mine = edits(ORIGINALS, [{ path: 'a.rhai', content: 'mine' }, ...ORIGINALS.slice(1)], null);
+  const later = [{ path: 'a.rhai', hash: 'A2', content: 'theirs' }, ...ORIGINALS.slice(1)];
+  expect(conflicts(ORIGINALS, draft(mine))).toEqual([]);
+  expect(conflicts(later, draft(mine))).toEqual(['a.rhai']);
+  // Typing on does not make it one of the later release.
+  const more = edits(later, [{ path: 'a.rhai', content: 'mine too' }], draft(mine));
+  expect(conflicts(later, draft(more))).toContain('a.rhai');
+});
+
+test('bytes that are UTF-8 are text', () => {
+  expect(content(new TextEncoder().encode('Größe'))).toBe('Größe');
+  expect(content(new Uint8Array([0xff]))).toEqual(new Uint8Array([0xff]));
+  expect(content(new Uint8Array([65, 0]))).toEqual(new Uint8Array([65, 0]));
+});
+
+test('paths that cannot be say why', () => {
+  const taken = ['index.rhai', 'posts/[id].rhai'];
+  for (const wrong of ['/a', 'a/', 'a//b', '../a', 'a\\b', 'index.rhai', 'posts', 'index.rhai/x'])
+    expect(pathMistake(wrong, taken), wrong).not.toBeNull();
+  for (const right of ['', 'posts/new.rhai', 'public/style.css', 'a..b'])
+    expect(pathMistake(right, taken), right).toBeNull();
+});
