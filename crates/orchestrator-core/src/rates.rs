@@ -151,7 +151,7 @@ fn lock(buckets: &Mutex<Buckets>) -> MutexGuard<'_, Buckets> {
 
 #[cfg(test)]
 mod tests {
-    use picloud_shared::allowance::{Allowance, Bucket, Exceeded, network};
+    use picloud_shared::allowance::Exceeded;
     use picloud_shared::ingress::Rate;
 
     use super::*;

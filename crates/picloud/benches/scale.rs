@@ -229,7 +229,9 @@ async fn apps() -> anyhow::Result<()> {
         Load::new("256 of many apps in turn", many.port, hellos(IN_TURN)),
     ];
     for connections in NEIGHBOURS {
-        loads.iter_mut().for_each(|load| load.rounds.clear());
+        for load in &mut loads {
+            load.rounds.clear();
+        }
         take_turns(&mut loads, connections).await?;
         println!("\n| hello, connections: {connections} | p50 | p99 | p50 of the only app's |");
         println!("|---|---|---|---|");

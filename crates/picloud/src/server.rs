@@ -130,7 +130,6 @@ impl Server {
         let contents: Arc<dyn Contents> = Arc::new(files.clone());
         let World { clock, network } = world;
         let network = network.map_or_else(|| egress(&config, addr.port()), Ok)?;
-
         let deliver = Arc::new(Notify::new());
         let (recorder, _) = Recorder::start(Arc::clone(&stores.executions));
         let usage = UsageKeeper::new(Arc::clone(&stores.usage), Arc::clone(&clock));
@@ -158,15 +157,13 @@ impl Server {
         let secrets =
             SecretKeeper::new(Arc::clone(&stores.secrets), Arc::clone(&vault), Arc::clone(&clock));
         let (domains, domain_directory) = domains(&config, &hosts, &stores, &clock);
-        let manager = manager(&stores, &owners, &sandbox, &clock);
-        let directory = directory(&stores);
         let (settlers, settlers_of) = mpsc::unbounded_channel();
         let stopping = watch::Sender::new(false);
         let node = Arc::new(Node {
             hosts,
-            directory,
+            directory: directory(&stores),
             domain_directory,
-            manager: Arc::new(manager),
+            manager: Arc::new(manager(&stores, &owners, &sandbox, &clock)),
             secrets,
             accounts: accounts(&stores, &clock),
             domains,
