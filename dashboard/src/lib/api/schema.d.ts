@@ -57,6 +57,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apps/{app}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says what a deploy of these files would say, and deploys nothing.
+         * @description The scripts are compiled in the sandbox. An app's files are checked one at a
+         *     time: while a check runs, another one is 429.
+         */
+        post: operations["check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The settings of the active release, by name. */
+        get: operations["list_config"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/apps/{app}/dead-letters": {
         parameters: {
             query?: never;
@@ -208,7 +246,9 @@ export interface paths {
         /**
          * The newest events, newest first.
          * @description With `follow` the oldest of them first and then those to come, one JSON
-         *     object a line, until the client goes away or the server stops.
+         *     object a line, until the client goes away or the server stops. To a client
+         *     that accepts `text/event-stream` they are server-sent events; `Last-Event-ID`
+         *     goes on after one.
          */
         get: operations["list_events"];
         put?: never;
@@ -275,6 +315,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apps/{app}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The app with its data, in a file that another instance makes an app of.
+         * @description Releases, entries, files and schedules are in it, of one moment; of secrets
+         *     only their names. An answer that breaks off is no bundle.
+         */
+        get: operations["export_app"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The app's buckets, by name. */
+        get: operations["list_buckets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/files/{bucket}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A bucket's files, in the order of their paths. */
+        get: operations["list_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/files/{bucket}/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A file's contents, to be saved and never to be shown as a page. By HEAD, what
+         *     is known of it.
+         */
+        get: operations["show_file"];
+        /**
+         * Writes a file; the body is its contents. Its `Content-Type` is the file's, or
+         *     else what its path's extension stands for.
+         */
+        put: operations["put_file"];
+        post?: never;
+        /** Deletes a file. */
+        delete: operations["delete_file"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes an app of a bundle, all of it or nothing.
+         * @description It is yours, whoever's it was. There must be no app of that name.
+         */
+        post: operations["import_app"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/apps/{app}/invoke": {
         parameters: {
             query?: never;
@@ -285,8 +425,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sends a request to the app's active release.
-         * @description Whatever came of the handler, the answer's own status is 200, and its
+         * Sends a request to the app's active release, or to another one.
+         * @description Whichever it is, it runs on the app's data: what it writes is written.
+         *
+         *     Whatever came of the handler, the answer's own status is 200, and its
          *     `status` is what a client would have got.
          */
         post: operations["invoke"];
@@ -362,7 +504,9 @@ export interface paths {
         /**
          * The newest log lines, oldest first.
          * @description With `follow` also those to come, one JSON object a line, until the client
-         *     goes away or the server stops.
+         *     goes away or the server stops. To a client that accepts `text/event-stream`
+         *     they are server-sent events as they are stored, each with its `seq` as its
+         *     id; `Last-Event-ID` goes on after one, like `after`.
          */
         get: operations["list_logs"];
         put?: never;
@@ -536,6 +680,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apps/{app}/releases/{number}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The files of a release, by path. */
+        get: operations["list_release_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/releases/{number}/files/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A file of a release, as it is. It is never shown as a page, whatever it holds. */
+        get: operations["show_release_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/apps/{app}/schedules": {
         parameters: {
             query?: never;
@@ -661,6 +839,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/apps/{app}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The app's requests, errors, durations and fuel in equal stretches of time.
+         * @description They are made of the executions on record, so they reach back as far as
+         *     those do.
+         */
+        get: operations["show_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/apps/{app}/triggers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The triggers of the active release, in the manifest's order. */
+        get: operations["list_triggers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/apps/{app}/usage": {
         parameters: {
             query?: never;
@@ -687,6 +903,44 @@ export interface paths {
         };
         /** Every change, the newest first. */
         get: operations["list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/backup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Everything that the instance has, as it is at this moment.
+         * @description It is not GET, so that it cannot be fetched by a link and stands in the
+         *     audit log. An answer that breaks off is no backup.
+         */
+        post: operations["create_backup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/instance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the instance is: version, load, and room for data. */
+        get: operations["show_instance"];
         put?: never;
         post?: never;
         delete?: never;
@@ -794,6 +1048,23 @@ export interface paths {
         get?: never;
         /** Changes your password and ends your other logins. */
         put: operations["change_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sdk.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What scripts can call, with signatures and docs, for editors. */
+        get: operations["show_sdk"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -1017,8 +1288,24 @@ export interface components {
          *     a hyphen and without `--`, which separates a preview's release from its app.
          */
         AppSlug: string;
+        /** @description What was used on some days, and what is kept now. */
+        AppUsage: {
+            /** @description The days on which anything was used, the earliest first. */
+            days: components["schemas"]["DayUsage"][];
+            /** @description The first day that was asked for. */
+            from: components["schemas"]["Day"];
+            /** @description What is used of the limits now. */
+            limits: components["schemas"]["Bounded"][];
+            /** @description Of all these days. */
+            total: components["schemas"]["Counters"];
+            /** @description Of limits that are nearly used up. */
+            warnings: string[];
+        };
         /** @description An app, as the API shows it. */
         AppView: components["schemas"]["App"] & {
+            /** @description Its limits, complete. */
+            effective_limits: components["schemas"]["Limits"];
+            role?: components["schemas"]["AppRole"] | null;
             /** @description Where it answers. */
             url: string;
         };
@@ -1041,6 +1328,51 @@ export interface components {
             /** Format: int64 */
             used: number;
         };
+        /** @description What an app has done within a time. */
+        Bucket: {
+            /**
+             * Format: int64
+             * @description Where it begins, Unix time in milliseconds.
+             */
+            at_ms: number;
+            /**
+             * Format: int64
+             * @description Those of them that failed or were answered with a status of 500 or more.
+             */
+            errors: number;
+            /**
+             * Format: int64
+             * @description Fuel of all invocations, those of events and schedules too.
+             */
+            fuel: number;
+            /**
+             * Format: int64
+             * @description The median of the requests' durations in microseconds; `null` without
+             *     requests.
+             */
+            p50_us?: number | null;
+            /**
+             * Format: int64
+             * @description The same for the duration that 99 of 100 do not exceed.
+             */
+            p99_us?: number | null;
+            /**
+             * Format: int64
+             * @description Requests that a script has answered or failed to answer.
+             */
+            requests: number;
+        };
+        /** @description A bucket, and how many files it has. */
+        BucketView: {
+            bucket: string;
+            /** Format: int64 */
+            files: number;
+        };
+        BucketViewList: {
+            items: components["schemas"]["BucketView"][];
+            /** @description To be passed as `after`; `null` on the last page. */
+            next: string | number | null;
+        };
         Calls: {
             [key: string]: number;
         };
@@ -1049,6 +1381,14 @@ export interface components {
          * @enum {string}
          */
         Change: "added" | "removed" | "changed";
+        /** @description What there is to say of the files. */
+        CheckView: {
+            /**
+             * @description Errors, with which a deploy would be refused, or else warnings. Empty if
+             *     all is well.
+             */
+            diagnostics: components["schemas"]["Diagnostic"][];
+        };
         /** @description A collection, and how many entries it has. */
         CollectionView: {
             collection: string;
@@ -1192,6 +1532,13 @@ export interface components {
             queue?: string | null;
             status: components["schemas"]["Status"];
         };
+        /** @description Events on their way. */
+        DeliveryCounts: {
+            /** Format: int64 */
+            dead: number;
+            /** Format: int64 */
+            waiting: number;
+        };
         /**
          * Format: uuid
          * @description A delivery's name: a version 7 UUID.
@@ -1199,13 +1546,34 @@ export interface components {
         DeliveryId: string;
         /** @description A deploy's answer: where the app is live now. */
         DeployedView: {
+            /** @description Whether it answers requests; if not, its preview does. */
+            active: boolean;
             app: components["schemas"]["AppSlug"];
             release: components["schemas"]["ReleaseNumber"];
             routes: components["schemas"]["RouteSummary"][];
-            /** @description Where the app answers. */
+            /** @description Where it answers. */
             url: string;
             /** @description What is not wrong and yet perhaps not meant. */
             warnings: string[];
+        };
+        /** @description One thing that is wrong, or perhaps not meant. */
+        Diagnostic: {
+            /** @description `syntax_error`, `invalid_manifest`, `route_conflict`, …; a warning has none. */
+            code?: string | null;
+            /** Format: int32 */
+            column?: number | null;
+            /** @description The line with a caret under the column. */
+            excerpt?: string | null;
+            file?: string | null;
+            /** @description The path of the page about the code, on this host. */
+            help?: string | null;
+            /**
+             * Format: int32
+             * @description Counted from 1, as is `column`, in characters.
+             */
+            line?: number | null;
+            message: string;
+            severity: components["schemas"]["Severity"];
         };
         /** @description The way from one release to another. */
         Diff: {
@@ -1214,6 +1582,16 @@ export interface components {
             from: components["schemas"]["ReleaseNumber"];
             manifest?: components["schemas"]["ManifestDiff"] | null;
             to: components["schemas"]["ReleaseNumber"];
+        };
+        /** @description The file system of the data directory. */
+        Disk: {
+            /**
+             * Format: int64
+             * @description Bytes that the server may still write.
+             */
+            free_bytes: number;
+            /** Format: int64 */
+            total_bytes: number;
         };
         /** @description An app's domain, or its claim to one. */
         DomainInfo: {
@@ -1347,6 +1725,21 @@ export interface components {
             status?: number | null;
             usage: components["schemas"]["Usage"];
         };
+        /** @description Invocations now. */
+        ExecutionCounts: {
+            /**
+             * Format: int64
+             * @description As many as may run at one time.
+             */
+            max_running: number;
+            /** Format: int64 */
+            running: number;
+            /**
+             * Format: int64
+             * @description For one that runs to end.
+             */
+            waiting: number;
+        };
         /** @description An execution with its log. */
         ExecutionDetail: components["schemas"]["Execution"] & {
             logs: components["schemas"]["LogLine"][];
@@ -1376,6 +1769,25 @@ export interface components {
              */
             to_bytes?: number | null;
         };
+        /** @description What is known of a file. */
+        FileInfo: {
+            /** Format: int64 */
+            bytes: number;
+            content_type: string;
+            /** @description SHA-256 of its contents, in hexadecimal. */
+            hash: string;
+            /**
+             * Format: int64
+             * @description Unix time, milliseconds.
+             */
+            modified_ms: number;
+            path: string;
+        };
+        FileInfoList: {
+            items: components["schemas"]["FileInfo"][];
+            /** @description To be passed as `after`; `null` on the last page. */
+            next: string | number | null;
+        };
         /** @description A file of a release. */
         FileView: {
             /** Format: int64 */
@@ -1389,11 +1801,39 @@ export interface components {
             function: string;
             position?: components["schemas"]["Position"] | null;
         };
+        /** @description What was made of a bundle. */
+        ImportedView: {
+            app: string;
+            /** @description What its secrets are called. Their values are not in a bundle: set them. */
+            secrets: string[];
+            /** @description Where it answers. */
+            url: string;
+        };
         /**
          * @description What a user is on the instance.
          * @enum {string}
          */
         InstanceRole: "member" | "admin";
+        /** @description How the instance is. */
+        InstanceView: {
+            /** Format: int64 */
+            apps: number;
+            /** @description `sqlite` or `postgresql`. */
+            database: string;
+            deliveries: components["schemas"]["DeliveryCounts"];
+            disk?: components["schemas"]["Disk"] | null;
+            executions: components["schemas"]["ExecutionCounts"];
+            /**
+             * Format: int64
+             * @description Unix time, milliseconds.
+             */
+            started_at_ms: number;
+            /** Format: int64 */
+            uptime_s: number;
+            /** Format: int64 */
+            users: number;
+            version: string;
+        };
         /** @description A link that works once, without its secret. */
         Invite: components["schemas"]["Purpose"] & {
             /**
@@ -1429,6 +1869,11 @@ export interface components {
             method?: string;
             /** @description With its query. */
             path: string;
+            /**
+             * Format: int64
+             * @description A release other than the active one, such as a draft.
+             */
+            release?: number | null;
         };
         /** @description What the script answered, and its record. */
         InvokeResponse: {
@@ -1500,6 +1945,16 @@ export interface components {
              * @default null
              */
             fuel?: number | null;
+            /**
+             * Format: int64
+             * @default null
+             */
+            history_executions?: number | null;
+            /**
+             * Format: int64
+             * @default null
+             */
+            history_log_bytes?: number | null;
             /**
              * Format: int64
              * @default null
@@ -1590,6 +2045,156 @@ export interface components {
              * @default null
              */
             response_body_bytes?: number | null;
+        };
+        /**
+         * @description An app's limits, complete. The defaults are the ones an app has until an
+         *     admin raises them or its manifest lowers them.
+         */
+        Limits: {
+            /**
+             * Format: int64
+             * @description Invocations of this app at one time.
+             * @default 16
+             */
+            concurrency?: number;
+            /**
+             * Format: int64
+             * @description Wall-clock milliseconds of an event's or a schedule's invocation.
+             * @default 60000
+             */
+            event_ms?: number;
+            /**
+             * Format: int64
+             * @description Bytes of files the app may keep.
+             * @default 1073741824
+             */
+            file_bytes?: number;
+            /**
+             * Format: int64
+             * @description Wasm instructions, roughly, per invocation; a billion is some 0.2 s of CPU.
+             * @default 1000000000
+             */
+            fuel?: number;
+            /**
+             * Format: int64
+             * @description Executions of this app that are kept on record.
+             * @default 100000
+             */
+            history_executions?: number;
+            /**
+             * Format: int64
+             * @description Bytes of log lines of this app that are kept.
+             * @default 67108864
+             */
+            history_log_bytes?: number;
+            /**
+             * Format: int64
+             * @description Bytes that those calls may move, both ways together.
+             * @default 33554432
+             */
+            host_bytes?: number;
+            /**
+             * Format: int64
+             * @description Calls from the guest to the host per invocation.
+             * @default 10000
+             */
+            host_calls?: number;
+            /**
+             * Format: int64
+             * @description Wall-clock milliseconds of an HTTP request's invocation, host calls included.
+             * @default 10000
+             */
+            http_ms?: number;
+            /**
+             * Format: int64
+             * @description Wall-clock milliseconds that one of them may take.
+             * @default 10000
+             */
+            http_request_ms?: number;
+            /**
+             * Format: int64
+             * @description Requests to other servers per invocation.
+             * @default 32
+             */
+            http_requests?: number;
+            /**
+             * Format: int64
+             * @description Bytes that the answer to one of them may have.
+             * @default 5242880
+             */
+            http_response_bytes?: number;
+            /**
+             * Format: int64
+             * @description Bytes of KV entries the app may keep.
+             * @default 268435456
+             */
+            kv_bytes?: number;
+            /**
+             * Format: int64
+             * @description Bytes that those writes may have.
+             * @default 4194304
+             */
+            kv_write_bytes?: number;
+            /**
+             * Format: int64
+             * @description KV writes per invocation.
+             * @default 1000
+             */
+            kv_writes?: number;
+            /**
+             * Format: int64
+             * @description Bytes of log kept per invocation; what comes after is cut with a notice.
+             * @default 262144
+             */
+            log_bytes?: number;
+            /**
+             * Format: int64
+             * @description Bytes of linear memory.
+             * @default 67108864
+             */
+            memory_bytes?: number;
+            /**
+             * Format: int64
+             * @description Bytes of their events.
+             * @default 67108864
+             */
+            outbox_bytes?: number;
+            /**
+             * Format: int64
+             * @description Deliveries that the app's outbox may hold, dead letters among them.
+             * @default 100000
+             */
+            outbox_rows?: number;
+            /**
+             * Format: int64
+             * @description Bytes that the contents of the app's releases may take.
+             * @default 536870912
+             */
+            release_bytes?: number;
+            /**
+             * Format: int64
+             * @description Bytes of a request's body.
+             * @default 1048576
+             */
+            request_body_bytes?: number;
+            /**
+             * Format: int64
+             * @description Requests that it answers at once after a quiet time.
+             * @default 400
+             */
+            requests_burst?: number;
+            /**
+             * Format: int64
+             * @description Requests that the app answers in a second, in the long run; by each node.
+             * @default 200
+             */
+            requests_per_s?: number;
+            /**
+             * Format: int64
+             * @description Bytes of a response's body.
+             * @default 6291456
+             */
+            response_body_bytes?: number;
         };
         /** @description One line of an invocation's log. */
         LogLine: {
@@ -1827,6 +2432,16 @@ export interface components {
         ReleaseDetail: components["schemas"]["ReleaseView"] & {
             paths: components["schemas"]["FileView"][];
         };
+        /** @description A file of a release, as a list shows it. */
+        ReleaseFileView: components["schemas"]["FileView"] & {
+            /** @description Whether it can be shown as text: UTF-8 without a NUL. */
+            text: boolean;
+        };
+        ReleaseFileViewList: {
+            items: components["schemas"]["ReleaseFileView"][];
+            /** @description To be passed as `after`; `null` on the last page. */
+            next: string | number | null;
+        };
         /**
          * Format: int64
          * @description A release's number within its app, counted from 1.
@@ -1890,6 +2505,38 @@ export interface components {
             /** @description Innermost call first. */
             stack?: components["schemas"]["Frame"][];
         };
+        /** @description The SDK, namespace by namespace. */
+        Sdk: {
+            namespaces: components["schemas"]["SdkNamespace"][];
+        };
+        /** @description One way to call something; what has several comes several times. */
+        SdkFunction: {
+            doc: string;
+            /** @description `function` (`kv::collection`), `method`, `property` or `global`. */
+            kind: string;
+            name: string;
+            /** @description What has the method or property: `collection`. */
+            of?: string | null;
+            /** @description Without a method's receiver. */
+            parameters: components["schemas"]["SdkParameter"][];
+            /** @description `null` if it returns nothing. */
+            returns?: string | null;
+            /** @description As a script writes it: `collection.get_or(key, default) -> value`. */
+            signature: string;
+        };
+        /** @description A `::` namespace with what comes from it. */
+        SdkNamespace: {
+            doc: string;
+            functions: components["schemas"]["SdkFunction"][];
+            name: string;
+        };
+        /** @description What a function takes in one place. */
+        SdkParameter: {
+            /** @description As the signature has it: `key`, `#{ttl}`, `|value| …`. */
+            name: string;
+            /** @description `null` if it takes anything. */
+            type?: string | null;
+        };
         /** @description What one knows who has a link. */
         Secret: {
             secret: string;
@@ -1934,8 +2581,13 @@ export interface components {
             last_used_at_ms: number;
             user_agent: string;
         };
-        SessionList: {
-            items: components["schemas"]["Session"][];
+        /** @description A login, as a list shows it. */
+        SessionView: components["schemas"]["Session"] & {
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+        };
+        SessionViewList: {
+            items: components["schemas"]["SessionView"][];
             /** @description To be passed as `after`; `null` on the last page. */
             next: string | number | null;
         };
@@ -1959,9 +2611,34 @@ export interface components {
             added: string[];
             removed: string[];
         };
+        /** @description A setting that scripts read by `config::get`. */
+        Setting: {
+            name: string;
+            value: unknown;
+        };
+        SettingList: {
+            items: components["schemas"]["Setting"][];
+            /** @description To be passed as `after`; `null` on the last page. */
+            next: string | number | null;
+        };
         /** @description What may be said of an app when it is made, or afterwards. */
         Settings: {
             limits?: components["schemas"]["LimitOverrides"] | null;
+        };
+        /**
+         * @description How bad it is.
+         * @enum {string}
+         */
+        Severity: "error" | "warning";
+        /** @description What an app has done, by time. */
+        Stats: {
+            /** @description Oldest first, without a gap. */
+            buckets: components["schemas"]["Bucket"][];
+            /**
+             * Format: int64
+             * @description Milliseconds of a bucket.
+             */
+            step_ms: number;
         };
         /**
          * @description How a delivery stands.
@@ -1991,6 +2668,31 @@ export interface components {
         };
         TokenList: {
             items: components["schemas"]["Token"][];
+            /** @description To be passed as `after`; `null` on the last page. */
+            next: string | number | null;
+        };
+        /** @description Which events call which handler. */
+        TriggerView: {
+            /**
+             * Format: int32
+             * @description Runs that a delivery has, the first included.
+             */
+            attempts: number;
+            /**
+             * Format: int32
+             * @description Messages that are handled at one time, where it is for messages.
+             */
+            concurrency?: number | null;
+            /** @description Fields of the event that must be so; `*` stands for anything. */
+            filter: {
+                [key: string]: string;
+            };
+            handler: string;
+            /** @description `kv.set`, `events.publish`, … */
+            on: string;
+        };
+        TriggerViewList: {
+            items: components["schemas"]["TriggerView"][];
             /** @description To be passed as `after`; `null` on the last page. */
             next: string | number | null;
         };
@@ -2206,6 +2908,59 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EntryList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        /** @description A tar, gzipped or not, of all the files, as for a deploy. */
+        requestBody?: {
+            content: {
+                "application/gzip": unknown;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckView"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    list_config: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingList"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -2497,6 +3252,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["EventList"];
                     "application/x-ndjson": components["schemas"]["Event"];
+                    "text/event-stream": components["schemas"]["Event"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -2630,6 +3386,216 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    export_app: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": number[];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    list_buckets: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Items of a page, by default 100. */
+                limit?: number | null;
+            };
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BucketViewList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    list_files: {
+        parameters: {
+            query?: {
+                /** @description Only paths that begin with this. */
+                prefix?: string;
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Items of a page, by default 100. */
+                limit?: number | null;
+            };
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+                /** @description The bucket's name. */
+                bucket: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileInfoList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    show_file: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tags that the client has already. */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /** @description The app's name. */
+                app: string;
+                /** @description The bucket's name. */
+                bucket: string;
+                /** @description The file's path. It may have slashes. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    put_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+                /** @description The bucket's name. */
+                bucket: string;
+                /** @description The file's path. It may have slashes. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/octet-stream": unknown;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileInfo"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    delete_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+                /** @description The bucket's name. */
+                bucket: string;
+                /** @description The file's path. It may have slashes. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    import_app: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/gzip": number[];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportedView"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     invoke: {
         parameters: {
             query?: never;
@@ -2660,7 +3626,12 @@ export interface operations {
     };
     list_collections: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Items of a page, by default 100. */
+                limit?: number | null;
+            };
             header?: never;
             path: {
                 /** @description The app's name. */
@@ -2833,6 +3804,7 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["LogLineList"];
                     "application/x-ndjson": components["schemas"]["LogLine"];
+                    "text/event-stream": components["schemas"]["LogLine"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -2916,7 +3888,12 @@ export interface operations {
     };
     list_queues: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Items of a page, by default 100. */
+                limit?: number | null;
+            };
             header?: never;
             path: {
                 /** @description The app's name. */
@@ -3002,6 +3979,11 @@ export interface operations {
             query?: {
                 /** @description Where the release comes from, for people: one line. */
                 note?: string | null;
+                /**
+                 * @description Whether it answers requests from now on, as it does by default. If not it
+                 *     is there to be looked at: at its preview's address, and by `invoke`.
+                 */
+                activate?: boolean | null;
             };
             header?: {
                 /**
@@ -3196,6 +4178,75 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    list_release_files: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before. */
+                after?: string | null;
+                /** @description Items of a page, by default 100. */
+                limit?: number | null;
+            };
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+                /** @description The release's number. */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseFileViewList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    show_release_file: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tags that the client has already. */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /** @description The app's name. */
+                app: string;
+                /** @description The release's number. */
+                number: number;
+                /** @description The file's path. It may have slashes. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     list_schedules: {
         parameters: {
             query?: never;
@@ -3299,7 +4350,7 @@ export interface operations {
             path: {
                 /** @description The app's name. */
                 app: string;
-                /** @description The file's path within the app. It may have slashes. */
+                /** @description The file's path. It may have slashes. */
                 path: string;
             };
             cookie?: never;
@@ -3337,7 +4388,7 @@ export interface operations {
             path: {
                 /** @description The app's name. */
                 app: string;
-                /** @description The file's path within the app. It may have slashes. */
+                /** @description The file's path. It may have slashes. */
                 path: string;
             };
             cookie?: never;
@@ -3379,7 +4430,7 @@ export interface operations {
             path: {
                 /** @description The app's name. */
                 app: string;
-                /** @description The file's path within the app. It may have slashes. */
+                /** @description The file's path. It may have slashes. */
                 path: string;
             };
             cookie?: never;
@@ -3474,6 +4525,67 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    show_stats: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Where to begin, Unix time in milliseconds; a day before `until_ms`
+                 *     unless it says so.
+                 */
+                from_ms?: number | null;
+                /** @description Where to end, Unix time in milliseconds; now unless it says so. */
+                until_ms?: number | null;
+                /**
+                 * @description Milliseconds of a bucket; 96 buckets in all unless it says so, 500 at
+                 *     most.
+                 */
+                step_ms?: number | null;
+            };
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stats"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    list_triggers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The app's name. */
+                app: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerViewList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     show_usage: {
         parameters: {
             query?: {
@@ -3498,7 +4610,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Usage"];
+                    "application/json": components["schemas"]["AppUsage"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -3525,6 +4637,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EntryList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    create_backup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": number[];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    show_instance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstanceView"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -3692,6 +4846,27 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    show_sdk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sdk"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     whoami: {
         parameters: {
             query?: never;
@@ -3772,7 +4947,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionList"];
+                    "application/json": components["schemas"]["SessionViewList"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -3889,7 +5064,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Usage"];
+                    "application/json": components["schemas"]["AppUsage"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -53,6 +53,7 @@ export class Workspace {
   }
 
   readonly #edited = $derived(edits(this.#source.files, this.#files, this.#draft));
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity -- it is made anew, never changed
   readonly changed = $derived(new Set(Object.keys(this.#edited)));
   /** The files that a release since has changed, too. */
   readonly conflicts = $derived(
@@ -104,6 +105,7 @@ export class Workspace {
 
   /** From now on the draft is one of the release that is active now. */
   putOnTop(): void {
+    // eslint-disable-next-line svelte/prefer-svelte-reactivity -- it is gone when this ends
     const from = new Map(this.#source.files.map(({ path, hash }) => [path, hash]));
     const rebased = Object.entries(this.#edited).map(
       ([path, edit]) => [path, { ...edit, from: from.get(path) ?? null }] as const,
