@@ -50,7 +50,7 @@ test('an entry is made, and ends', async ({ page }) => {
   await page.goto(`/apps/${APP}/kv`);
   await page.getByRole('button', { name: 'New entry' }).click();
   await page.getByLabel('Collection').fill('notes');
-  await page.getByLabel('Key').fill('a/b c');
+  await page.getByLabel('Key', { exact: true }).fill('a/b c');
   await page.getByLabel('Value (JSON)').fill('true');
   await page.getByLabel('Expires').selectOption({ label: 'in an hour' });
   await page.getByRole('button', { name: 'Save' }).click();
@@ -124,14 +124,14 @@ test('a secret is set and never shown', async ({ page }) => {
   await page.getByLabel('Value').fill('s3cret value');
   await checkPage(page);
   await page.getByRole('button', { name: 'Keep the secret' }).click();
-  await expect(page.getByRole('cell', { name: 'TOKEN' })).toBeVisible();
+  await expect(page.getByRole('cell', { name: 'TOKEN', exact: true })).toBeVisible();
   await page.reload();
-  await expect(page.getByRole('cell', { name: 'TOKEN' })).toBeVisible();
+  await expect(page.getByRole('cell', { name: 'TOKEN', exact: true })).toBeVisible();
   expect(await page.content()).not.toContain('s3cret value');
   await checkPage(page);
   await page.getByRole('button', { name: 'Delete TOKEN' }).click();
   await page.getByRole('button', { name: 'Delete the secret' }).click();
-  await expect(page.getByRole('cell', { name: 'TOKEN' })).toBeHidden();
+  await expect(page.getByRole('cell', { name: 'TOKEN', exact: true })).toBeHidden();
 });
 
 test('a domain shows its record, and why it is not verified', async ({ page }) => {
