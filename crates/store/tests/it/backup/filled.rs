@@ -168,6 +168,7 @@ fn release(script: &str) -> NewRelease {
     let idempotency = Idempotency { caller: "anna".to_owned(), key: script_key(script) };
     let (request, answer) = (BlobHash::of(script.as_bytes()), "{}".to_owned());
     NewRelease {
+        activate: true,
         note: "a \"note\"".to_owned(),
         created_at_ms: NOW,
         files: [

@@ -22,6 +22,7 @@ fn planned(name: &str, cron: &str, due_ms: u64) -> Planned {
 
 async fn deploy(stores: &Stores, app: AppId, schedules: &[Planned]) -> ReleaseNumber {
     let release = NewRelease {
+        activate: true,
         note: String::new(),
         created_at_ms: NOW,
         files: [("index.rhai".to_owned(), "1".into())].into(),
