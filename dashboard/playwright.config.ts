@@ -5,7 +5,9 @@ export default defineConfig({
   testMatch: '*.spec.ts',
   // One server for all; each file makes the apps it needs.
   workers: 1,
-  timeout: 60_000,
+  // Machines that build beside it are slow.
+  timeout: 180_000,
+  expect: { timeout: 20_000 },
   forbidOnly: Boolean(process.env.CI),
   reporter: 'list',
   use: {
