@@ -336,11 +336,11 @@ async fn a_draft_answers_nothing_until_it_is_activated() {
     deploy(&world, set("a.rhai", "1")).await.unwrap();
     let Upload::Files(of_draft) = files(&[("a.rhai", "2")]) else { unreachable!() };
     let draft = deploy(&world, Upload::Draft(of_draft)).await.unwrap();
-    assert_eq!((draft.release.number.0, draft.routes.len()), (2, 1));
+    assert_eq!(draft.release.number.0, 2);
     assert_eq!(world.active().await.unwrap().0, 1);
     world.manager.rollback(&world.shop().await, ReleaseNumber(2)).await.unwrap();
     assert_eq!(world.active().await.unwrap().0, 2);
-    let Upload::Files(broken) = files(&[("a.rhai", "let = ;")]) else { unreachable!() };
+    let Upload::Files(broken) = files(&[("a.rhai", "!!")]) else { unreachable!() };
     let refused = deploy(&world, Upload::Draft(broken)).await.unwrap_err();
     assert_eq!(refused.code(), "syntax_error");
 }
@@ -355,7 +355,7 @@ async fn a_check_says_what_a_deploy_would_and_stores_nothing() {
     };
     let fine = check(files(&[("a.rhai", "1")])).await.unwrap();
     assert!(fine.errors.is_empty() && fine.warnings.is_empty());
-    let wrong = files(&[("a.rhai", "let = ;"), ("b.rhai", "1")]);
+    let wrong = files(&[("a.rhai", "!!"), ("b.rhai", "1")]);
     let checked = check(wrong.clone()).await.unwrap();
     assert_eq!(checked.errors, issues(&world, wrong).await);
     let warned = check(files(&[("lib/a.rhai", "1")])).await.unwrap();
