@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
@@ -16,7 +17,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use picloud_manager_core::{Caller, Credential, Error, Need, Origin, Subject, Verdict};
 use picloud_shared::audit::Change;
-use picloud_shared::{App, AppSlug};
+use picloud_shared::{App, AppId, AppSlug};
 use sha2::{Digest, Sha256};
 
 use super::api::{Policy, Rule};
@@ -33,6 +34,8 @@ const OPERATOR: &str = "operator";
 /// Operations that change nothing, though by POST: what they are asked about
 /// is too large for an address.
 const LOOKS: &[&str] = &["check"];
+/// How often it is asked whether an answer that goes on may do so.
+const STANDING: Duration = Duration::from_secs(15);
 /// Bytes of a path that the audit log keeps.
 const MAX_TARGET_BYTES: usize = 300;
 
@@ -49,6 +52,7 @@ pub(super) struct Gatekeeper {
 /// What the middleware has found out, for the handler.
 #[derive(Clone)]
 struct Grant {
+    gatekeeper: Arc<Gatekeeper>,
     caller: Caller,
     /// The app of the path, if it exists.
     app: Option<App>,
@@ -63,25 +67,13 @@ pub(super) async fn authorize(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let node = &gatekeeper.node;
     let (mut parts, body) = request.into_parts();
-    if is_cross_origin(&parts.headers) {
-        let detail = "requests from other sites' pages are not answered";
-        return Err(Problem::new(403, "cross_origin", detail));
-    }
-    let path = parts.extensions.get::<MatchedPath>();
-    let rule = path.and_then(|path| gatekeeper.policy.of(&parts.method, path.as_str()));
-    if rule.is_some_and(|rule| rule.need == Need::Public) {
-        return Ok(next.run(Request::from_parts(parts, body)).await);
-    }
-    let caller = identify(node, &parts).await?.ok_or_else(unauthorized)?;
-    let Some(rule) = rule else {
-        // There is no such operation, which is only for callers to know.
+    let Some((rule, grant)) = examine(&gatekeeper, &mut parts).await? else {
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
-    let app = admit(node, &caller, rule, &mut parts).await?;
-    let entry = begin_entry(node, &caller, rule, app.as_ref(), &parts).await?;
-    parts.extensions.insert(Grant { caller, app });
+    let node = &gatekeeper.node;
+    let entry = begin_entry(node, &grant.caller, rule, grant.app.as_ref(), &parts).await?;
+    parts.extensions.insert(grant);
     let response = next.run(Request::from_parts(parts, body)).await;
     if let Some(entry) = entry
         && let Err(error) = node.stores.audit.end(entry, response.status().as_u16()).await
@@ -91,6 +83,28 @@ pub(super) async fn authorize(
         tracing::warn!(error, "an answer is missing in the audit log");
     }
     Ok(response)
+}
+
+/// Who asks, and that they may; `None` where anybody may.
+async fn examine<'a>(
+    gatekeeper: &'a Arc<Gatekeeper>,
+    parts: &mut Parts,
+) -> Result<Option<(&'a Rule, Grant)>, Problem> {
+    let node = &gatekeeper.node;
+    if is_cross_origin(&parts.headers) {
+        let detail = "requests from other sites' pages are not answered";
+        return Err(Problem::new(403, "cross_origin", detail));
+    }
+    let path = parts.extensions.get::<MatchedPath>();
+    let rule = path.and_then(|path| gatekeeper.policy.of(&parts.method, path.as_str()));
+    if rule.is_some_and(|rule| rule.need == Need::Public) {
+        return Ok(None);
+    }
+    let caller = identify(node, parts).await?.ok_or_else(unauthorized)?;
+    // That there is no such operation is only for callers to know.
+    let Some(rule) = rule else { return Ok(None) };
+    let app = admit(node, &caller, rule, parts).await?;
+    Ok(Some((rule, Grant { gatekeeper: Arc::clone(gatekeeper), caller, app })))
 }
 
 /// Who asks. A token that is none is an error; nothing at all is nobody.
@@ -272,6 +286,41 @@ pub(super) struct MaybeApp(pub(super) Option<App>);
 /// Where the request comes from.
 pub(super) struct Whence(pub(super) Origin);
 
+/// A caller's right to an answer that goes on.
+pub(super) struct Standing {
+    gatekeeper: Arc<Gatekeeper>,
+    app: Option<AppId>,
+    /// Of the request, to be examined as it was at first.
+    parts: Parts,
+}
+
+impl Standing {
+    /// Resolves when the answer has to end: the server stops, or the request
+    /// would be refused by now, or would be about another app of the same name.
+    pub(super) async fn end(mut self) {
+        let mut stopping = self.gatekeeper.node.stopping.subscribe();
+        let lost = async {
+            loop {
+                tokio::time::sleep(STANDING).await;
+                if !self.holds().await {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            // An error means that the node is gone.
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+            () = lost => {}
+        }
+    }
+
+    async fn holds(&mut self) -> bool {
+        let examined = examine(&self.gatekeeper, &mut self.parts).await;
+        let granted = examined.ok().flatten().map(|(_, grant)| grant.app.map(|app| app.id));
+        granted == Some(self.app)
+    }
+}
+
 fn grant(parts: &Parts) -> Result<&Grant, Problem> {
     parts.extensions.get::<Grant>().ok_or_else(|| {
         tracing::error!("a handler was reached past the gatekeeper");
@@ -303,6 +352,16 @@ impl<S: Send + Sync> FromRequestParts<S> for OfApp {
             tracing::error!("a handler of an app was reached without one");
             Problem::host_fault()
         })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Standing {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let grant = grant(parts)?;
+        let (gatekeeper, app) = (Arc::clone(&grant.gatekeeper), grant.app.as_ref());
+        Ok(Self { gatekeeper, app: app.map(|app| app.id), parts: parts.clone() })
     }
 }
 

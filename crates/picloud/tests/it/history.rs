@@ -309,6 +309,93 @@ async fn logs_are_followed_as_server_sent_events_and_gone_on_with() {
 }
 
 #[tokio::test]
+async fn executions_are_followed_as_server_sent_events_and_failures_among_the_logs() {
+    let server = Picloud::start(&[]);
+    let script = "if req.query.n == \"3\" { throw \"no stock\" } 1";
+    server.deploy("hi", &[("index.rhai", script)]).await;
+    let client = picloud::client::http(false).build().unwrap();
+    let follow = async |list: &str, last: &str| {
+        let request = client.get(server.url(&format!("/api/v1/apps/hi/{list}&follow=true")));
+        let request = request.bearer_auth(server.token()).header("accept", "text/event-stream");
+        request.header("last-event-id", last).send().await.unwrap()
+    };
+    server.get("hi", "/?n=1").await;
+    let mut stream = follow("executions?limit=5", "").await;
+    let mut failed = follow("executions?limit=0&outcome=failed", "").await;
+    let mut logs = follow("logs?level=error", "").await;
+    let seen = until(&mut stream, "\"ok\"").await;
+    let id = seen.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    assert!(seen.contains(&format!("data: {{\"id\":\"{id}\"")), "{seen}");
+    for (n, outcome) in [(2, "\"ok\""), (3, "script_error")] {
+        server.get("hi", &format!("/?n={n}")).await;
+        let seen = until(&mut stream, outcome).await;
+        assert_eq!(seen.matches("data: ").count(), 1, "each once: {seen}");
+    }
+    let seen = until(&mut failed, "script_error").await;
+    assert!(!seen.contains("\"ok\""), "{seen}");
+    let seen = until(&mut logs, "no stock").await;
+    assert_eq!(seen.matches("data: ").count(), 1, "{seen}");
+    let line: Value = serde_json::from_str(seen.trim().strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!((&line["level"], &line["seq"]), (&json!("error"), &json!(0)));
+
+    let mut stream = follow("executions?limit=5", &id).await;
+    let seen = until(&mut stream, "script_error").await;
+    assert!(!seen.contains(&id) && seen.matches("data: ").count() == 2, "{seen}");
+    let mut lines = client.get(server.url("/api/v1/apps/hi/executions?follow=true&limit=1"));
+    lines = lines.bearer_auth(server.token());
+    let line = lines.send().await.unwrap().chunk().await.unwrap().unwrap();
+    let line: Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!(line["outcome"], "script_error");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_caller_may_have_no_more_of_it() {
+    let server = Picloud::start(&[]);
+    for app in ["kept", "gone", "remade"] {
+        server.deploy(app, &[("index.rhai", "log::info(\"seen\"); 1")]).await;
+        server.get(app, "/").await;
+    }
+    let (revoked, removed) =
+        (server.account("rita", "admin").await, server.account("rob", "member").await);
+    let member = "/apps/kept/members/rob";
+    assert_eq!(server.api("PUT", member, r#"{"role":"viewer"}"#).await.status, 204);
+    let client = picloud::client::http(false).build().unwrap();
+    let follow = async |path: &str, token: &str, accept: &str| {
+        let request = client.get(server.url(&format!("/api/v1/apps/{path}?follow=true")));
+        let answer = request.bearer_auth(token).header("accept", accept).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer
+    };
+    let (lines, events) = ("application/x-ndjson", "text/event-stream");
+    let operator = server.token();
+    let mut stays = follow("kept/logs", &operator, events).await;
+    let ending = [
+        follow("kept/logs", &revoked, lines).await,
+        follow("kept/executions", &revoked, events).await,
+        follow("kept/events", &removed, events).await,
+        follow("gone/logs", &operator, events).await,
+        follow("remade/logs", &operator, lines).await,
+    ];
+    let tokens = client.get(server.url("/api/v1/tokens")).bearer_auth(&revoked);
+    let tokens: Value = tokens.send().await.unwrap().json().await.unwrap();
+    let token = server.url(&format!("/api/v1/tokens/{}", tokens["items"][0]["id"]));
+    let revoke = client.delete(token).bearer_auth(&revoked).send().await.unwrap();
+    assert_eq!(revoke.status(), 204);
+    assert_eq!(server.api("DELETE", member, "").await.status, 204);
+    for app in ["gone", "remade"] {
+        assert_eq!(server.api("DELETE", &format!("/apps/{app}"), "").await.status, 204);
+    }
+    server.deploy("remade", &[("index.rhai", "1")]).await;
+    for mut stream in ending {
+        let ended = async { while stream.chunk().await.unwrap().is_some() {} };
+        tokio::time::timeout(std::time::Duration::from_mins(1), ended).await.unwrap();
+    }
+    until(&mut stays, "seen").await;
+    server.get("kept", "/").await;
+    until(&mut stays, "seen").await;
+}
+
+#[tokio::test]
 async fn events_are_followed_as_server_sent_events_and_gone_on_with() {
     let server = Picloud::start(&[]);
     let manifest = "[[triggers]]\non = \"events.publish\"\nhandler = \"index.rhai\"";

@@ -288,6 +288,11 @@ export interface paths {
          * The app's executions, newest first.
          * @description With filters a page can hold fewer than `limit` and have a `next` all the
          *     same: it has looked at as many executions as one request may.
+         *
+         *     With `follow` the oldest of them first and then those to come, as they end,
+         *     one JSON object a line, until the client goes away, may see them no more, or
+         *     the server stops. To a client that accepts `text/event-stream` they are
+         *     server-sent events; `Last-Event-ID` goes on after one.
          */
         get: operations["list_executions"];
         put?: never;
@@ -503,10 +508,11 @@ export interface paths {
         };
         /**
          * The newest log lines, oldest first.
-         * @description With `follow` also those to come, one JSON object a line, until the client
-         *     goes away or the server stops. To a client that accepts `text/event-stream`
-         *     they are server-sent events as they are stored, each with its `seq` as its
-         *     id; `Last-Event-ID` goes on after one, like `after`.
+         * @description With `follow` also those to come, and one for each execution that fails, one
+         *     JSON object a line, until the client goes away, may see them no more, or the
+         *     server stops. To a client that accepts `text/event-stream` they are
+         *     server-sent events as they are stored, each with its `seq` as its id;
+         *     `Last-Event-ID` goes on after one, like `after`.
          */
         get: operations["list_logs"];
         put?: never;
@@ -3319,6 +3325,8 @@ export interface operations {
                 after?: string | null;
                 /** @description Items of a page, by default 100. */
                 limit?: number | null;
+                /** @description Whether to go on with the executions to come. */
+                follow?: boolean;
                 /**
                  * @description Only those that ended so: the code of an outcome, or `failed` for any
                  *     but `ok`.
@@ -3355,6 +3363,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ExecutionList"];
+                    "application/x-ndjson": components["schemas"]["Execution"];
+                    "text/event-stream": components["schemas"]["Execution"];
                 };
             };
             default: components["responses"]["Problem"];

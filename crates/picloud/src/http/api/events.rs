@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 use super::follow::{self, Format, Item, Source};
 use super::{DEFAULT_PAGE, List, MAX_PAGE, Path, Query, outside};
 use crate::client::{Event, EventDetail, Sent};
-use crate::http::auth::OfApp;
+use crate::http::auth::{OfApp, Standing};
 use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -78,13 +78,13 @@ async fn list(
     OfApp(app): OfApp,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
+    standing: Standing,
 ) -> Result<Response, Problem> {
     let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(u32::from(!query.follow), MAX_PAGE);
     if query.follow {
-        let (changes, stopping) = (node.outbox_changes.subscribe(), node.stopping.subscribe());
-        let after = follow::last_event_id(&headers);
+        let (after, changes) = (follow::last_event_id(&headers), node.outbox_changes.subscribe());
         let tail = Tail { node, app: app.id, limit, after, shown: None, changes };
-        return Ok(follow::response(tail, Format::of(&headers), stopping));
+        return Ok(follow::response(tail, Format::of(&headers), standing.end()));
     }
     let page = super::Page { after: query.after, limit: query.limit };
     let before = page.after::<EventId>()?;

@@ -1,5 +1,5 @@
 //! Answers that go on: one JSON object after another, as things happen, until
-//! the client goes away or the server stops.
+//! the client goes away, may have no more of it, or the server stops.
 //!
 //! They are lines, or server-sent events for a client that accepts those. An
 //! event has an id where there is one to go on from; a client that lost its
@@ -12,14 +12,15 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use http::{HeaderMap, header};
 use serde::Serialize;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// A server-sent event or a comment comes at least this often, so that nobody
-/// between server and client takes the connection for a dead one.
+/// between server and client takes the connection for a dead one. At least this
+/// often it is looked for what no word came of, from another server.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const EVENT_STREAM: &str = "text/event-stream";
 const LINES: &str = "application/x-ndjson";
@@ -85,19 +86,19 @@ pub(super) fn last_event_id<T: std::str::FromStr>(headers: &HeaderMap) -> Option
     headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Answers with what comes from `source`.
+/// Answers with what comes from `source`, until the `end`.
 pub(super) fn response(
     source: impl Source,
     format: Format,
-    stopping: watch::Receiver<bool>,
+    end: impl Future<Output = ()> + Send + 'static,
 ) -> Response {
     let following = Following {
         source,
         format,
         pending: VecDeque::new(),
         has_begun: false,
-        written: Instant::now(),
-        stopping,
+        heard_of: Instant::now(),
+        end: Box::pin(end),
     };
     let content_type = match format {
         Format::Lines => LINES,
@@ -113,35 +114,35 @@ struct Following<S> {
     format: Format,
     pending: VecDeque<Bytes>,
     has_begun: bool,
-    /// When something was last sent.
-    written: Instant,
-    stopping: watch::Receiver<bool>,
+    /// When something was last sent, or there was nothing to send.
+    heard_of: Instant,
+    end: BoxFuture<'static, ()>,
 }
 
 impl<S: Source> Following<S> {
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         loop {
             if let Some(bytes) = self.pending.pop_front() {
-                self.written = Instant::now();
+                self.heard_of = Instant::now();
                 return Some((Ok(bytes), self));
             }
+            let mut is_silent = false;
             if self.has_begun {
-                let heartbeat = tokio::time::sleep_until(self.written + HEARTBEAT);
-                let is_silent = tokio::select! {
-                    changed = self.source.changed() => {
-                        changed?;
-                        false
-                    }
-                    () = heartbeat, if self.format == Format::Events => true,
-                    _ = self.stopping.wait_for(|stopping| *stopping) => return None,
-                };
-                if is_silent {
-                    self.pending.push_back(Bytes::from_static(b":\n\n"));
+                tokio::select! {
+                    changed = self.source.changed() => changed?,
+                    () = tokio::time::sleep_until(self.heard_of + HEARTBEAT) => is_silent = true,
+                    () = &mut self.end => return None,
                 }
             }
             self.has_begun = true;
             let items = self.source.take().await;
             self.pending.extend(items.into_iter().map(|item| self.format.write(item)));
+            if is_silent {
+                self.heard_of = Instant::now();
+                if self.pending.is_empty() && self.format == Format::Events {
+                    self.pending.push_back(Bytes::from_static(b":\n\n"));
+                }
+            }
         }
     }
 }
@@ -149,7 +150,7 @@ impl<S: Source> Following<S> {
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt as _;
-    use tokio::sync::mpsc;
+    use tokio::sync::{mpsc, oneshot};
 
     use super::*;
 
@@ -168,11 +169,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_stream_is_heard_of_until_the_server_stops() {
+    async fn a_silent_stream_is_heard_of_until_its_end() {
         let (numbers, source) = mpsc::channel(9);
-        let stop = watch::Sender::new(false);
+        let (end, ended) = oneshot::channel();
         let source = Numbers(source, Vec::new());
-        let response = response(source, Format::Events, stop.subscribe());
+        let response = response(source, Format::Events, async { ended.await.unwrap() });
         assert_eq!(response.headers()[header::CONTENT_TYPE], EVENT_STREAM);
         let mut body = response.into_body().into_data_stream();
         let begun = Instant::now();
@@ -180,15 +181,15 @@ mod tests {
         assert_eq!(begun.elapsed(), HEARTBEAT);
         numbers.send(7).await.unwrap();
         assert_eq!(body.next().await.unwrap().unwrap(), "id: 7\ndata: 7\n\n");
-        stop.send_replace(true);
+        end.send(()).unwrap();
         assert!(body.next().await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn lines_have_no_heartbeat_and_end_with_their_source() {
         let (numbers, source) = mpsc::channel(9);
-        let stop = watch::Sender::new(false);
-        let response = response(Numbers(source, Vec::new()), Format::Lines, stop.subscribe());
+        let source = Numbers(source, Vec::new());
+        let response = response(source, Format::Lines, std::future::pending());
         let mut body = response.into_body().into_data_stream();
         let later = tokio::time::timeout(HEARTBEAT * 3, body.next()).await;
         assert!(later.is_err(), "{later:?}");
@@ -196,6 +197,32 @@ mod tests {
         assert_eq!(body.next().await.unwrap().unwrap(), "7\n");
         drop(numbers);
         assert!(body.next().await.is_none());
+    }
+
+    /// Finds one more whenever it looks, and has no word of it.
+    struct Elsewhere(u32);
+
+    impl Source for Elsewhere {
+        async fn changed(&mut self) -> Option<()> {
+            std::future::pending().await
+        }
+
+        async fn take(&mut self) -> Vec<Item> {
+            self.0 += 1;
+            vec![Item::new(None, &self.0)]
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_word_came_of_is_looked_for() {
+        for (format, second) in [(Format::Lines, "2\n"), (Format::Events, "data: 2\n\n")] {
+            let response = response(Elsewhere(0), format, std::future::pending());
+            let mut body = response.into_body().into_data_stream();
+            body.next().await.unwrap().unwrap();
+            let begun = Instant::now();
+            assert_eq!(body.next().await.unwrap().unwrap(), second);
+            assert_eq!(begun.elapsed(), HEARTBEAT);
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use picloud_executor_core::Record;
-use picloud_shared::execution::LogQuery;
-use picloud_shared::{AppId, ExecutionId, Level, LogLine};
+use picloud_shared::execution::{ExecutionQuery, LogQuery, OutcomeFilter};
+use picloud_shared::{AppId, Execution, ExecutionId, Level, LogLine, StoreError};
 use serde::Deserialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
@@ -17,9 +17,10 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::executions::Fresh;
 use super::follow::{self, Format, Item, Source};
 use super::{DEFAULT_PAGE, List, MAX_PAGE, Query};
-use crate::http::auth::OfApp;
+use crate::http::auth::{OfApp, Standing};
 use crate::http::problem::Problem;
 use crate::node::Node;
 
@@ -48,10 +49,11 @@ struct LogsQuery {
 
 /// The newest log lines, oldest first.
 ///
-/// With `follow` also those to come, one JSON object a line, until the client
-/// goes away or the server stops. To a client that accepts `text/event-stream`
-/// they are server-sent events as they are stored, each with its `seq` as its
-/// id; `Last-Event-ID` goes on after one, like `after`.
+/// With `follow` also those to come, and one for each execution that fails, one
+/// JSON object a line, until the client goes away, may see them no more, or the
+/// server stops. To a client that accepts `text/event-stream` they are
+/// server-sent events as they are stored, each with its `seq` as its id;
+/// `Last-Event-ID` goes on after one, like `after`.
 #[utoipa::path(
     get,
     path = "/apps/{app}/logs",
@@ -73,6 +75,7 @@ async fn list(
     OfApp(app): OfApp,
     Query(query): Query<LogsQuery>,
     headers: HeaderMap,
+    standing: Standing,
 ) -> Result<Response, Problem> {
     let mut filter = LogQuery {
         after: query.after,
@@ -87,10 +90,17 @@ async fn list(
             // Everything after that one, however much it is.
             filter.limit = MAX_PAGE;
         }
-        let tail = StoredTail { app: app.id, filter, stored: node.recorder.stored(), node };
-        let stopping = tail.node.stopping.subscribe();
-        tail.node.recorder.flush().await;
-        return Ok(follow::response(tail, format, stopping));
+        let failed = ExecutionQuery {
+            outcome: Some(OutcomeFilter::Failed),
+            scan: MAX_PAGE,
+            ..ExecutionQuery::default()
+        };
+        // The stored lines are shown as they are.
+        let failures = Fresh::new(app.id, failed, 0, None);
+        let stored = node.recorder.stored();
+        node.recorder.flush().await;
+        let tail = StoredTail { node, app: app.id, filter, failures, stored };
+        return Ok(follow::response(tail, format, standing.end()));
     }
     // Whoever subscribes before the stored lines are read misses none.
     let live = query.follow.then(|| node.recorder.follow());
@@ -107,11 +117,25 @@ async fn list(
         new: lines.iter().map(item).collect(),
         live,
     };
-    Ok(follow::response(tail, format, node.stopping.subscribe()))
+    Ok(follow::response(tail, format, standing.end()))
 }
 
 fn item(line: &LogLine) -> Item {
     Item::new((line.seq > 0).then(|| line.seq.to_string()), line)
+}
+
+/// The line that a failed execution adds.
+fn failure(execution: &Execution) -> Option<LogLine> {
+    let error = execution.error.as_ref()?;
+    Some(LogLine {
+        seq: 0,
+        app: execution.app,
+        execution: execution.id,
+        at_ms: execution.started_at_ms,
+        level: Level::Error,
+        message: error.to_string(),
+        fields: None,
+    })
 }
 
 /// Lines as they are stored: each of them once, and where to go on from it is
@@ -120,6 +144,8 @@ struct StoredTail {
     node: Arc<Node>,
     app: AppId,
     filter: LogQuery,
+    /// Executions whose lines are not among the stored ones.
+    failures: Fresh,
     stored: watch::Receiver<()>,
 }
 
@@ -129,17 +155,27 @@ impl Source for StoredTail {
     }
 
     async fn take(&mut self) -> Vec<Item> {
+        self.look().await.unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "logs cannot be followed now");
+            Vec::new()
+        })
+    }
+}
+
+impl StoredTail {
+    async fn look(&mut self) -> Result<Vec<Item>, StoreError> {
+        // What has failed by now has its lines stored.
+        let failed = self.failures.take(&self.node).await?;
+        let only = self.filter.execution;
+        let failed = failed
+            .iter()
+            .filter(|execution| only.is_none_or(|id| id == execution.id))
+            .filter_map(failure);
         let wanted = self.filter.limit as usize;
         // Who begins with none has to know all the same after which to go on.
         self.filter.limit = self.filter.limit.max(1);
-        let lines = match self.node.stores.executions.logs(self.app, &self.filter).await {
-            Ok(lines) => lines,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "logs cannot be followed now");
-                return Vec::new();
-            }
-        };
+        let lines = self.node.stores.executions.logs(self.app, &self.filter).await?;
         if self.filter.after.is_some() && lines.len() >= wanted {
             // There may be more already.
             self.stored.mark_changed();
@@ -147,7 +183,9 @@ impl Source for StoredTail {
         let last = lines.last().map(|line| line.seq);
         self.filter.after = last.or(self.filter.after).or(Some(0));
         self.filter.limit = MAX_PAGE;
-        lines.iter().skip(lines.len().saturating_sub(wanted)).map(item).collect()
+        let skipped = lines.len().saturating_sub(wanted);
+        let lines = lines.into_iter().skip(skipped);
+        Ok(lines.chain(failed).map(|line| item(&line)).collect())
     }
 }
 
@@ -193,17 +231,6 @@ impl LiveTail {
         let min_level = self.filter.min_level.unwrap_or(Level::Debug);
         let lines = record.lines.iter().filter(|line| line.level >= min_level);
         self.new.extend(lines.map(item));
-        if let Some(error) = &execution.error {
-            let line = LogLine {
-                seq: 0,
-                app: execution.app,
-                execution: execution.id,
-                at_ms: execution.started_at_ms,
-                level: Level::Error,
-                message: error.to_string(),
-                fields: None,
-            };
-            self.new.push(item(&line));
-        }
+        self.new.extend(failure(execution).map(|line| item(&line)));
     }
 }

@@ -1,4 +1,5 @@
-import { api, ask } from '$lib/api';
+import { api } from '$lib/api';
+import { executions } from '$lib/history/executions';
 import { query } from '$lib/history/filters';
 import type { PageLoad } from './$types';
 
@@ -8,5 +9,5 @@ export const load: PageLoad = async ({ fetch, params, url }) => {
   const call = api(fetch).GET('/apps/{app}/executions', {
     params: { path, query: { ...filters, limit: 50 } },
   });
-  return { executions: await ask(call), filters };
+  return { executions: await executions(call), filters };
 };
