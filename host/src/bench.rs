@@ -64,7 +64,8 @@ impl Host {
     pub async fn memory_after(&self, program: &Program, event: Event) -> wasmtime::Result<Vec<u8>> {
         let image =
             self.image(program, &mut Duration::default()).await.map_err(wasmtime::Error::from)?;
-        let mut store = invocation::store(&self.engine, testing::services(), &Limits::default())?;
+        let mut store =
+            invocation::store(&self.engine, testing::services(), &Limits::default(), false)?;
         // Room for the whole memory, which no invocation could return.
         store.set_hostcall_fuel(usize::MAX);
         let instance = image.script.instance_pre().instantiate_async(&mut store).await?;
@@ -89,7 +90,8 @@ impl Host {
 
         let (invocation, event) = (testing::invocation().into(), event.into());
         let started = Instant::now();
-        let mut store = invocation::store(&self.engine, testing::services(), &Limits::default())?;
+        let mut store =
+            invocation::store(&self.engine, testing::services(), &Limits::default(), false)?;
         let script = instantiate(store.as_context_mut()).await?;
         let instantiated = Instant::now();
         if let Some(program) = program {

@@ -35,6 +35,7 @@ pub struct Builder {
     images: NonZeroUsize,
     image_bytes: u64,
     compile_limits: Limits,
+    traces: bool,
 }
 
 impl Builder {
@@ -85,6 +86,14 @@ impl Builder {
         self
     }
 
+    /// Whether each invocation's first calls to the host are told with their
+    /// times. They are not by default.
+    #[must_use]
+    pub fn traces(mut self, traces: bool) -> Self {
+        self.traces = traces;
+        self
+    }
+
     /// Sets the sandbox up. Compiles the guest unless `cache_dir` has it.
     ///
     /// # Errors
@@ -112,6 +121,7 @@ impl Builder {
             slots: Semaphore::new(self.slots as usize),
             build_slots: Semaphore::new(BUILD_SLOTS as usize),
             pacer: Pacer::new(),
+            traces: self.traces,
         })
     }
 }
@@ -125,6 +135,7 @@ pub struct Host {
     slots: Semaphore,
     build_slots: Semaphore,
     pacer: Pacer,
+    traces: bool,
 }
 
 /// What the host holds at a moment.
@@ -154,6 +165,7 @@ impl Host {
             images: NonZeroUsize::new(512).unwrap_or(NonZeroUsize::MIN),
             image_bytes: 512 << 20,
             compile_limits: Limits { fuel: COMPILE_FUEL, ..Limits::default() },
+            traces: false,
         }
     }
 
@@ -206,8 +218,8 @@ impl Sandbox for Host {
             let image = self.image(program, &mut compile).await.map_err(does_not_compile)?;
             let acquired = self.slots.acquire().await.map_err(host_fault)?;
             slot.replace(acquired);
-            let store = store
-                .insert(invocation::store(&self.engine, services, limits).map_err(host_fault)?);
+            let new = invocation::store(&self.engine, services, limits, self.traces);
+            let store = store.insert(new.map_err(host_fault)?);
             let answer = async {
                 let script = image.script.instantiate_async(&mut *store).await?;
                 script.call_handle(&mut *store, &invocation.into(), &event.into()).await
@@ -224,7 +236,9 @@ impl Sandbox for Host {
         };
         let usage = store.as_ref().map(|store| invocation::usage(store, limits));
         let compile_us = u64::try_from(compile.as_micros()).unwrap_or(u64::MAX);
-        Finished { outcome, usage: Usage { compile_us, ..usage.unwrap_or_default() } }
+        let usage = Usage { compile_us, ..usage.unwrap_or_default() };
+        let calls = store.map_or_else(Vec::new, invocation::calls);
+        Finished { outcome, usage, calls }
     }
 }
 

@@ -68,7 +68,7 @@ impl ImageBuilder {
         // A program has no business with services before its first event; the
         // guest refuses, and what the host lends it here leads nowhere.
         let services = crate::testing::services();
-        let mut store = invocation::store(&self.parts.engine, services, &self.limits)
+        let mut store = invocation::store(&self.parts.engine, services, &self.limits, false)
             .map_err(|error| host_fault(&error))?;
 
         let compiled = tokio::time::timeout(self.deadline, async {

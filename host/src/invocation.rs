@@ -1,6 +1,8 @@
 //! What one invocation carries with it: its services, its meter, its limiter.
 
-use picloud_shared::receipt::{Calls, Service};
+use std::time::{Duration, Instant};
+
+use picloud_shared::receipt::{CallOutcome, Calls, HostCall, Service};
 use picloud_shared::{Budget, Limits, Services, Usage, files};
 use wasmtime::{Engine, ResourceLimiter, Store};
 
@@ -12,6 +14,8 @@ const YIELD_INTERVAL: u64 = 100_000;
 /// What a call may move from the guest beyond a response's body or a file:
 /// headers, log lines, a value.
 const HOSTCALL_SLACK_BYTES: u64 = 1 << 20;
+/// Calls of one invocation that are traced: its first.
+const MAX_TRACED_CALLS: usize = 1_000;
 
 /// The data of a wasmtime store, which lives as long as the invocation.
 pub(crate) struct State {
@@ -45,10 +49,14 @@ pub(crate) struct Meter {
     pub(crate) log_bytes_left: u64,
     pub(crate) log_bytes: u64,
     pub(crate) log_is_cut: bool,
+    /// Calls so far; `None` where nobody traces.
+    trace: Option<Vec<HostCall>>,
+    /// The bytes before the call that the guest is in, if that is traced.
+    bytes_before: Option<u64>,
 }
 
 impl Meter {
-    fn new(limits: &Limits) -> Self {
+    fn new(limits: &Limits, traces: bool) -> Self {
         Self {
             // Any: the first call says which.
             service: Service::App,
@@ -61,11 +69,15 @@ impl Meter {
             log_bytes_left: limits.log_bytes,
             log_bytes: limits.log_bytes,
             log_is_cut: false,
+            trace: traces.then(Vec::new),
+            bytes_before: None,
         }
     }
 
-    /// Counts a call and the bytes that came with it.
-    pub(crate) fn call(&mut self, bytes: usize) -> Result<(), Stop> {
+    /// Counts a call of that function and the bytes that came with it. Until
+    /// it has an [`Self::answer`], it is stopped.
+    pub(crate) fn call(&mut self, operation: &'static str, bytes: usize) -> Result<(), Stop> {
+        self.begin(operation);
         if self.calls >= self.max_calls {
             return Err(Stop::Budget(Budget::HostCalls));
         }
@@ -83,9 +95,54 @@ impl Meter {
     fn charge(&mut self, bytes: usize) -> Result<(), Stop> {
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if self.bytes > self.max_bytes {
+            self.outcome(CallOutcome::Stopped);
             return Err(Stop::Budget(Budget::HostBytes));
         }
         Ok(())
+    }
+
+    /// Takes note of what the guest is answered.
+    pub(crate) fn answer<T, E>(
+        &mut self,
+        answer: wasmtime::Result<Result<T, E>>,
+    ) -> wasmtime::Result<Result<T, E>> {
+        self.outcome(match &answer {
+            Ok(Ok(_)) => CallOutcome::Ok,
+            Ok(Err(_)) => CallOutcome::Error,
+            Err(_) => CallOutcome::Stopped,
+        });
+        answer
+    }
+
+    /// The call ends so.
+    pub(crate) fn outcome(&mut self, outcome: CallOutcome) {
+        if let (Some(_), Some(call)) = (self.bytes_before, self.last_traced()) {
+            call.outcome = outcome;
+        }
+    }
+
+    fn begin(&mut self, operation: &'static str) {
+        let (service, bytes) = (self.service, self.bytes);
+        let Some(trace) = &mut self.trace else { return };
+        if trace.len() < MAX_TRACED_CALLS {
+            let (began, took) = (Instant::now(), Duration::ZERO);
+            let outcome = CallOutcome::Stopped;
+            trace.push(HostCall { service, operation, began, took, bytes: 0, outcome });
+            self.bytes_before = Some(bytes);
+        }
+    }
+
+    /// The guest goes on, or is no more.
+    pub(crate) fn end(&mut self) {
+        let bytes = self.bytes;
+        if let (Some(before), Some(call)) = (self.bytes_before.take(), self.last_traced()) {
+            call.took = call.began.elapsed();
+            call.bytes = bytes.saturating_sub(before);
+        }
+    }
+
+    fn last_traced(&mut self) -> Option<&mut HostCall> {
+        self.trace.as_mut()?.last_mut()
     }
 }
 
@@ -122,18 +179,20 @@ impl ResourceLimiter for MemoryLimiter {
     }
 }
 
-/// A store for one invocation under these limits.
+/// A store for one invocation under these limits, with or without a trace of
+/// its calls.
 pub(crate) fn store(
     engine: &Engine,
     services: Services,
     limits: &Limits,
+    traces: bool,
 ) -> wasmtime::Result<Store<State>> {
     // What the pool would refuse must be refused here, where it is noticed.
     let max_bytes = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
     let max_bytes = max_bytes.min(MAX_MEMORY_BYTES);
     let state = State {
         services,
-        meter: Meter::new(limits),
+        meter: Meter::new(limits, traces),
         limiter: MemoryLimiter { max_bytes, peak_bytes: 0, refused: false },
     };
     let mut store = Store::new(engine, state);
@@ -159,6 +218,11 @@ pub(crate) fn usage(store: &Store<State>, limits: &Limits) -> Usage {
         calls: meter.by_service,
         compile_us: 0,
     }
+}
+
+/// The trace of the invocation's calls.
+pub(crate) fn calls(store: Store<State>) -> Vec<HostCall> {
+    store.into_data().meter.trace.unwrap_or_default()
 }
 
 /// Whether the guest was refused memory that it asked for.

@@ -75,3 +75,10 @@ impl<'a, S: ?Sized> View<'a, S> {
         Self { service, meter }
     }
 }
+
+/// A view lives as long as the call that it was made for.
+impl<S: ?Sized> Drop for View<'_, S> {
+    fn drop(&mut self) {
+        self.meter.end();
+    }
+}

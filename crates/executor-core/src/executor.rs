@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use opentelemetry::trace::SpanContext;
 use picloud_shared::config::Settings;
 use picloud_shared::crypto::{self, Crypto as _};
 use picloud_shared::outbox::{Cause, Emitted, Lease};
-use picloud_shared::receipt::Commit;
+use picloud_shared::receipt::{Commit, HostCall};
 use picloud_shared::test::Test;
 use picloud_shared::usage::Counters;
 use picloud_shared::{
@@ -23,7 +24,7 @@ use crate::emitter::{ServiceEvent, ServiceEventEmitter};
 use crate::gate::{ExecutionGate, Permit, Refused};
 use crate::log::InvocationLog;
 use crate::passwords::Passwords;
-use crate::recorder::{Record, Recorder};
+use crate::recorder::{Record, Recorder, Trace};
 use crate::secrets::AppSecrets;
 use crate::services::{AppState, Attempt, Backends};
 use crate::unit_of_work::{FileUnit, KvUnit};
@@ -53,6 +54,9 @@ pub struct Task {
     pub triggers: Arc<[Trigger]>,
     /// The delivery that this is a run of.
     pub delivery: Option<TaskDelivery>,
+    /// The span that has led to it, [`SpanContext::NONE`] if there is none;
+    /// `None` where nothing is traced.
+    pub span: Option<SpanContext>,
 }
 
 /// What is known of a task that an event has led to.
@@ -167,6 +171,7 @@ impl Executor {
             log: Arc::new(InvocationLog::new(Arc::clone(&self.clock))),
             secrets: Arc::new(secrets),
             usage: Usage::default(),
+            calls: Vec::new(),
             commit: None,
             attempts: 0,
             outcome: None,
@@ -273,6 +278,7 @@ struct Run<'a> {
     log: Arc<InvocationLog>,
     secrets: Arc<AppSecrets>,
     usage: Usage,
+    calls: Vec<HostCall>,
     commit: Option<Commit>,
     attempts: u32,
     /// Code, status and error for the record; `None` while it runs.
@@ -358,6 +364,7 @@ impl Run<'_> {
             )
             .await;
         self.usage.add(&finished.usage);
+        self.calls.extend(finished.calls);
         let outcome = self.conclude(finished.outcome, &attempt, exclusive).await;
         (outcome, !attempt.http.was_used())
     }
@@ -507,7 +514,13 @@ impl Drop for Run<'_> {
             attempts: self.attempts,
         };
         let lines = self.log.take(self.task.app, self.id, &self.secrets);
-        self.executor.recorder.record(Record { execution, lines });
+        let trace = self.task.span.take().map(|parent| Trace {
+            app: self.task.slug.clone(),
+            parent,
+            began: self.started,
+            calls: std::mem::take(&mut self.calls),
+        });
+        self.executor.recorder.record(Record { execution, lines, trace });
     }
 }
 

@@ -33,6 +33,6 @@ pub use executor::{Executed, Executor, OutsideChange, Task, TaskDelivery};
 pub use gate::{ExecutionGate, Refused};
 pub use owners::Owners;
 pub use passwords::passwords;
-pub use recorder::{Record, Recorder};
+pub use recorder::{Record, Recorder, Trace};
 pub use services::Backends;
 pub use usage::UsageKeeper;

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use picloud_shared::{Execution, ExecutionStore, LogLine};
+use opentelemetry::trace::SpanContext;
+use picloud_shared::receipt::HostCall;
+use picloud_shared::{AppSlug, Execution, ExecutionStore, LogLine};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 
 /// Records that may wait to be stored. Beyond that they are dropped and
@@ -31,6 +33,21 @@ const LIVE: usize = 256;
 pub struct Record {
     pub execution: Execution,
     pub lines: Vec<LogLine>,
+    /// `None` where nothing is traced.
+    pub trace: Option<Trace>,
+}
+
+/// What a trace has beyond the record. It is not stored.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    pub app: AppSlug,
+    /// The span that has led to the invocation, [`SpanContext::NONE`] if there
+    /// is none.
+    pub parent: SpanContext,
+    /// When it was admitted.
+    pub began: Instant,
+    /// Calls to the host, of all attempts.
+    pub calls: Vec<HostCall>,
 }
 
 impl Record {
@@ -197,7 +214,7 @@ impl Batch {
             Message::Record(record) => {
                 self.bytes += record.line_bytes();
                 // A follower may still hold it; usually nobody does.
-                let Record { execution, lines } = Arc::unwrap_or_clone(record);
+                let Record { execution, lines, trace: _ } = Arc::unwrap_or_clone(record);
                 self.executions.push(execution);
                 self.lines.extend(lines);
             }

@@ -5,6 +5,7 @@
 //! variable and its key in the file; then [`Settings::or`] and
 //! [`ServerConfig::new`] do not compile until they know it.
 
+mod otlp_endpoint;
 mod public_url;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,6 +19,7 @@ use picloud_shared::HostPattern;
 use picloud_shared::vault::KEY_BYTES;
 use serde::Deserialize;
 
+pub use otlp_endpoint::OtlpEndpoint;
 pub use public_url::PublicUrl;
 
 /// The configuration file that is read when none is named, if it exists.
@@ -58,6 +60,8 @@ pub struct ServerConfig {
     pub egress_private: Vec<IpNet>,
     /// Days for which executions and logs are kept.
     pub retention_days: u64,
+    /// The collector of traces; `None` for no traces.
+    pub otlp_endpoint: Option<OtlpEndpoint>,
     pub log_format: LogFormat,
     /// Where the sandbox's compiled code is kept; `None` for `cache` in the
     /// data directory. Whoever can write there can run code in this process.
@@ -87,6 +91,7 @@ impl ServerConfig {
             egress_allow,
             egress_private,
             retention_days,
+            otlp_endpoint,
             log_format,
             code_cache_dir,
             dashboard_dir,
@@ -106,6 +111,7 @@ impl ServerConfig {
             egress_allow,
             egress_private: egress_private.into_iter().map(|network| network.0).collect(),
             retention_days: retention_days.map_or(7, |days| days.get().into()),
+            otlp_endpoint,
             log_format: log_format.unwrap_or_default(),
             code_cache_dir,
             dashboard_dir,
@@ -192,6 +198,10 @@ pub struct Settings {
     #[arg(long, env = "PICLOUD_RETENTION_DAYS", value_name = "DAYS")]
     pub retention_days: Option<NonZeroU32>,
 
+    /// An OpenTelemetry collector to send traces to, such as <http://localhost:4318> [default: no traces]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    pub otlp_endpoint: Option<OtlpEndpoint>,
+
     /// How the server writes its log [default: text]
     #[arg(long, env = "PICLOUD_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -237,6 +247,7 @@ impl Settings {
             egress_allow: list(self.egress_allow, other.egress_allow),
             egress_private: list(self.egress_private, other.egress_private),
             retention_days: self.retention_days.or(other.retention_days),
+            otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             log_format: self.log_format.or(other.log_format),
             code_cache_dir: self.code_cache_dir.or(other.code_cache_dir),
             dashboard_dir: self.dashboard_dir.or(other.dashboard_dir),
@@ -346,6 +357,7 @@ trusted_proxy = ["10.0.0.7", "fd00::/8"]
 egress_allow = ["*.example.org"]
 egress_private = ["127.0.0.0/8"]
 retention_days = 30
+otlp_endpoint = "http://localhost:4318"
 log_format = "json"
 code_cache_dir = "/var/cache/picloud"
 dashboard_dir = "/usr/share/picloud/dashboard"
@@ -379,6 +391,8 @@ dashboard_dir = "/usr/share/picloud/dashboard"
         assert_eq!(config.egress_allow, ["*.example.org".parse().unwrap()]);
         assert_eq!(config.egress_private, ["127.0.0.0/8".parse().unwrap()]);
         assert_eq!(config.retention_days, 30);
+        let endpoint = config.otlp_endpoint.unwrap();
+        assert_eq!(endpoint.of_traces(), "http://localhost:4318/v1/traces");
         assert_eq!(config.log_format, LogFormat::Json);
         assert_eq!(config.code_cache_dir.as_deref(), Some(Path::new("/var/cache/picloud")));
         let dashboard_dir = Path::new("/usr/share/picloud/dashboard");
@@ -395,7 +409,12 @@ dashboard_dir = "/usr/share/picloud/dashboard"
         let command = <Settings as clap::Args>::augment_args(clap::Command::new("serve"));
         for flag in command.get_arguments().filter(|flag| flag.get_long().is_some()) {
             let name = flag.get_long().unwrap().replace('-', "_").to_uppercase();
-            assert_eq!(flag.get_env().unwrap().to_str(), Some(&*format!("PICLOUD_{name}")));
+            let variable = match &*name {
+                // As all programs have it that send traces.
+                "OTLP_ENDPOINT" => "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(),
+                name => format!("PICLOUD_{name}"),
+            };
+            assert_eq!(flag.get_env().unwrap().to_str(), Some(&*variable));
         }
     }
 

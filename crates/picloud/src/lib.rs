@@ -12,4 +12,5 @@ mod http;
 mod node;
 pub mod server;
 mod tester;
+mod traces;
 pub mod watch;

@@ -20,6 +20,7 @@ use crate::config::PublicUrl;
 use crate::dashboard::Dashboard;
 use crate::http::{Checks, KnownPasswords};
 use crate::server::Settler;
+use crate::traces::Traces;
 
 /// KiB of memory for the bodies of apps' requests.
 pub const BODIES_KIB: u32 = 256 << 10;
@@ -60,6 +61,8 @@ pub struct Node {
     /// SHA-256 of the admin's token; `None` asks for none (`picloud dev`).
     pub admin_token: Option<[u8; 32]>,
     pub trusted_proxies: Vec<IpNet>,
+    /// `None` where nothing is traced.
+    pub traces: Option<Arc<Traces>>,
     /// Where clients reach the control plane; `None` for where it listens.
     pub public_url: Option<PublicUrl>,
     /// Port that URLs name without a public one.

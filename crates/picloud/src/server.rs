@@ -40,6 +40,7 @@ use crate::data_dir::{ADMIN_TOKEN_FILE, DataDir, MASTER_KEY_FILE};
 use crate::dns::Dns;
 use crate::http::{Checks, Front, KnownPasswords};
 use crate::node::{BODIES_KIB, Node};
+use crate::traces::{Following, Traces};
 
 /// Bytes of scripts that the directory of apps keeps in memory.
 const DIRECTORY_BYTES: u64 = 64 << 20;
@@ -98,6 +99,8 @@ pub struct Server {
     dispatcher: JoinHandle<()>,
     /// What may be given up at any time.
     background: Vec<JoinHandle<()>>,
+    /// Whoever makes spans of records, if anybody does.
+    tracing: Option<Following>,
     _data_dir: DataDir,
 }
 
@@ -132,6 +135,8 @@ impl Server {
         let network = network.map_or_else(|| egress(&config, addr.port()), Ok)?;
         let deliver = Arc::new(Notify::new());
         let (recorder, _) = Recorder::start(Arc::clone(&stores.executions));
+        let traces = config.otlp_endpoint.as_ref().map(Traces::start).transpose()?.map(Arc::new);
+        let tracing = traces.as_ref().map(|traces| traces.follow(recorder.follow()));
         let usage = UsageKeeper::new(Arc::clone(&stores.usage), Arc::clone(&clock));
         let owners =
             Owners::new(Arc::clone(&stores.owners), Arc::clone(&stores.usage), Arc::clone(&clock));
@@ -154,8 +159,6 @@ impl Server {
             recorder.clone(),
             config.max_concurrent_executions,
         );
-        let secrets =
-            SecretKeeper::new(Arc::clone(&stores.secrets), Arc::clone(&vault), Arc::clone(&clock));
         let (domains, domain_directory) = domains(&config, &hosts, &stores, &clock);
         let (settlers, settlers_of) = mpsc::unbounded_channel();
         let stopping = watch::Sender::new(false);
@@ -164,7 +167,7 @@ impl Server {
             directory: directory(&stores),
             domain_directory,
             manager: Arc::new(manager(&stores, &owners, &sandbox, &clock)),
-            secrets,
+            secrets: secrets(&stores, &vault, &clock),
             accounts: accounts(&stores, &clock),
             domains,
             executor,
@@ -187,6 +190,7 @@ impl Server {
             metrics,
             admin_token,
             trusted_proxies: config.trusted_proxies,
+            traces,
             public_url: config.public_url,
             port: addr.port(),
             dev: config.dev,
@@ -198,10 +202,8 @@ impl Server {
             data_dir: data_dir.path().to_owned(),
             stopping,
         });
-        let grace = if config.dev { Duration::ZERO } else { GRACE };
-        let stop = stopped(node.stopping.subscribe(), grace);
         let front = Front::new(Arc::clone(&node));
-        let connections = tokio::spawn(connections::serve(listener, front, stop));
+        let connections = tokio::spawn(connections::serve(listener, front, stopped(&node)));
         let dispatcher = tokio::spawn(dispatcher::run(Arc::clone(&node), settlers_of));
         let background = background(&node);
         Ok(Self {
@@ -211,6 +213,7 @@ impl Server {
             connections,
             dispatcher,
             background,
+            tracing,
             _data_dir: data_dir,
         })
     }
@@ -263,6 +266,9 @@ impl Server {
         let _ = self.dispatcher.await;
         self.background.iter().for_each(JoinHandle::abort);
         self.node.recorder.flush().await;
+        if let Some(tracing) = self.tracing {
+            tracing.end().await;
+        }
         if let Err(error) = self.node.usage.flush().await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "what apps have used last could not be stored");
@@ -271,11 +277,15 @@ impl Server {
     }
 }
 
-/// Resolves `grace` after `stopping` has turned true.
-async fn stopped(mut stopping: watch::Receiver<bool>, grace: Duration) {
-    // An error means that the node is gone, so nobody is to be served either.
-    let _ = stopping.wait_for(|stopping| *stopping).await;
-    tokio::time::sleep(grace).await;
+/// Resolves when no new connections are to be taken.
+fn stopped(node: &Node) -> impl Future<Output = ()> + Send + use<> {
+    let mut stopping = node.stopping.subscribe();
+    let grace = if node.dev { Duration::ZERO } else { GRACE };
+    async move {
+        // An error means that the node is gone, so nobody is to be served either.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+        tokio::time::sleep(grace).await;
+    }
 }
 
 /// What a server does beside answering and delivering.
@@ -312,6 +322,11 @@ fn manager(
     Manager::new(ports, Arc::clone(clock), ReleaseCaps::default(), Limits::default())
 }
 
+/// Who keeps apps' secrets.
+fn secrets(stores: &Stores, vault: &Arc<Vault>, clock: &Arc<dyn Clock>) -> SecretKeeper {
+    SecretKeeper::new(Arc::clone(&stores.secrets), Arc::clone(vault), Arc::clone(clock))
+}
+
 /// Who has an account. People's passwords are hashed apart from those of
 /// scripts, and one at a time, so that neither waits for the other.
 fn accounts(stores: &Stores, clock: &Arc<dyn Clock>) -> Accounts {
@@ -328,8 +343,10 @@ fn accounts(stores: &Stores, clock: &Arc<dyn Clock>) -> Accounts {
 async fn sandbox(config: &ServerConfig, data_dir: &Path) -> anyhow::Result<Host> {
     let cache_dir = config.code_cache_dir.clone().unwrap_or_else(|| data_dir.join("cache"));
     let slots = u32::try_from(config.max_concurrent_executions).unwrap_or(u32::MAX);
+    let builder =
+        Host::builder().slots(slots).cache_dir(cache_dir).traces(config.otlp_endpoint.is_some());
     // Compiling the guest, if it comes to that, takes seconds.
-    tokio::task::spawn_blocking(move || Host::builder().slots(slots).cache_dir(cache_dir).build())
+    tokio::task::spawn_blocking(move || builder.build())
         .await?
         .map_err(|error| anyhow!(error).context("the sandbox cannot be set up"))
 }

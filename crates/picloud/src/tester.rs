@@ -233,6 +233,7 @@ fn task(app: &RunnableApp, test: &Test, origin: String) -> Task {
         cause: format!("{file}#{name}"),
         triggers: Arc::clone(&app.triggers),
         delivery: None,
+        span: None,
     }
 }
 

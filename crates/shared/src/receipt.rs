@@ -2,6 +2,7 @@
 //! and what it has written.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -133,6 +134,41 @@ impl utoipa::PartialSchema for Calls {
 
 #[cfg(feature = "openapi")]
 impl utoipa::ToSchema for Calls {}
+
+/// A call to the host as a trace has it: nothing of what was said in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostCall {
+    pub service: Service,
+    /// The service's function, as `wit/` names it.
+    pub operation: &'static str,
+    pub began: Instant,
+    pub took: Duration,
+    /// Bytes that it moved, both ways.
+    pub bytes: u64,
+    pub outcome: CallOutcome,
+}
+
+/// How a call to the host has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallOutcome {
+    Ok,
+    /// With an error that the script could catch.
+    Error,
+    /// With the invocation: a budget was used up, time was over, or the service
+    /// was unavailable.
+    Stopped,
+}
+
+impl CallOutcome {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Stopped => "stopped",
+        }
+    }
+}
 
 /// What an invocation has written, in the one transaction of its commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

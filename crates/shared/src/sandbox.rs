@@ -13,6 +13,7 @@ use crate::files::Files;
 use crate::http::Http;
 use crate::kv::Kv;
 use crate::queue::Queue;
+use crate::receipt::HostCall;
 use crate::secrets::Secrets;
 use crate::test::Test;
 use crate::{Event, Invocation, Limits, Log, Outcome, Program, ScriptError, ScriptInfo, Usage};
@@ -42,6 +43,8 @@ pub struct Services {
 pub struct Finished {
     pub outcome: Outcome,
     pub usage: Usage,
+    /// Its first calls to the host; empty unless the sandbox was told to trace.
+    pub calls: Vec<HostCall>,
 }
 
 /// Why a program cannot be run at all.

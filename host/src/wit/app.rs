@@ -1,6 +1,6 @@
 //! `picloud:sdk/app`.
 
-use picloud_shared::receipt::Service;
+use picloud_shared::receipt::{CallOutcome, Service};
 use wasmtime::component::HasData;
 
 use super::View;
@@ -20,7 +20,8 @@ pub(super) fn view(state: &mut State) -> View<'_, str> {
 
 impl Host for View<'_, str> {
     fn origin(&mut self) -> wasmtime::Result<String> {
-        self.meter.call(self.service.len())?;
+        self.meter.call("origin", self.service.len())?;
+        self.meter.outcome(CallOutcome::Ok);
         Ok(self.service.to_owned())
     }
 }

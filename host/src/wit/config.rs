@@ -1,7 +1,7 @@
 //! `picloud:sdk/config`.
 
 use picloud_shared::config;
-use picloud_shared::receipt::Service;
+use picloud_shared::receipt::{CallOutcome, Service};
 use wasmtime::component::HasData;
 
 use super::View;
@@ -21,8 +21,9 @@ pub(super) fn view(state: &mut State) -> View<'_, dyn config::Config> {
 
 impl Host for View<'_, dyn config::Config> {
     fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        self.meter.call(name.len())?;
+        self.meter.call("get", name.len())?;
         let value = self.service.get(&name);
+        self.meter.outcome(CallOutcome::Ok);
         self.meter.move_bytes(value.as_ref().map_or(0, String::len))?;
         Ok(value)
     }

@@ -21,8 +21,8 @@ pub(super) fn view(state: &mut State) -> View<'_, dyn crypto::Crypto> {
 
 impl Host for View<'_, dyn crypto::Crypto> {
     async fn password_hash(&mut self, password: String) -> wasmtime::Result<Result<String, Error>> {
-        self.meter.call(password.len())?;
-        let hash = answer(self.service.password_hash(password).await)?;
+        self.meter.call("password-hash", password.len())?;
+        let hash = self.meter.answer(answer(self.service.password_hash(password).await))?;
         self.meter.move_bytes(hash.as_ref().map_or(0, String::len))?;
         Ok(hash)
     }
@@ -32,8 +32,8 @@ impl Host for View<'_, dyn crypto::Crypto> {
         password: String,
         hash: String,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        self.meter.call(password.len() + hash.len())?;
-        answer(self.service.password_verify(password, hash).await)
+        self.meter.call("password-verify", password.len() + hash.len())?;
+        self.meter.answer(answer(self.service.password_verify(password, hash).await))
     }
 }
 

@@ -25,17 +25,19 @@ impl Host for View<'_, dyn events::Events> {
         topic: String,
         payload: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        self.meter.call(topic.len() + payload.len())?;
-        let Err(error) = self.service.publish(&topic, payload).await else { return Ok(Ok(())) };
-        let message = error.to_string();
-        match error {
-            events::Error::InvalidTopic => Ok(Err(Error::InvalidTopic(message))),
-            events::Error::InvalidValue(_) => Ok(Err(Error::InvalidValue(message))),
-            events::Error::ValueTooLarge(_) => Ok(Err(Error::ValueTooLarge(message))),
-            events::Error::BudgetExceeded(budget) => Err(Stop::Budget(budget).into()),
-            events::Error::Unavailable(source) => {
-                Err(Stop::Unavailable(format!("{source:?}")).into())
-            }
-        }
+        self.meter.call("publish", topic.len() + payload.len())?;
+        self.meter.answer(answer(self.service.publish(&topic, payload).await))
+    }
+}
+
+fn answer(result: Result<(), events::Error>) -> wasmtime::Result<Result<(), Error>> {
+    let Err(error) = result else { return Ok(Ok(())) };
+    let message = error.to_string();
+    match error {
+        events::Error::InvalidTopic => Ok(Err(Error::InvalidTopic(message))),
+        events::Error::InvalidValue(_) => Ok(Err(Error::InvalidValue(message))),
+        events::Error::ValueTooLarge(_) => Ok(Err(Error::ValueTooLarge(message))),
+        events::Error::BudgetExceeded(budget) => Err(Stop::Budget(budget).into()),
+        events::Error::Unavailable(source) => Err(Stop::Unavailable(format!("{source:?}")).into()),
     }
 }

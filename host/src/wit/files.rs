@@ -27,9 +27,9 @@ impl Host for View<'_, dyn files::Files> {
         contents: Vec<u8>,
         content_type: Option<String>,
     ) -> wasmtime::Result<Result<FileInfo, Error>> {
-        self.meter.call(bucket.len() + path.len() + contents.len())?;
+        self.meter.call("put", bucket.len() + path.len() + contents.len())?;
         let put = self.service.put(&bucket, &path, contents.into(), content_type).await;
-        Ok(answer(put)?.map(|written| info(path, written)))
+        Ok(self.meter.answer(answer(put))?.map(|written| info(path, written)))
     }
 
     async fn get(
@@ -37,8 +37,8 @@ impl Host for View<'_, dyn files::Files> {
         bucket: String,
         path: String,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        self.meter.call(bucket.len() + path.len())?;
-        let found = answer(self.service.get(&bucket, &path).await)?;
+        self.meter.call("get", bucket.len() + path.len())?;
+        let found = self.meter.answer(answer(self.service.get(&bucket, &path).await))?;
         if let Ok(Some(contents)) = &found {
             self.meter.move_bytes(contents.len())?;
         }
@@ -50,8 +50,8 @@ impl Host for View<'_, dyn files::Files> {
         bucket: String,
         path: String,
     ) -> wasmtime::Result<Result<Option<FileInfo>, Error>> {
-        self.meter.call(bucket.len() + path.len())?;
-        let found = answer(self.service.info(&bucket, &path).await)?;
+        self.meter.call("info", bucket.len() + path.len())?;
+        let found = self.meter.answer(answer(self.service.info(&bucket, &path).await))?;
         Ok(found.map(|found| found.map(|found| info(path, found))))
     }
 
@@ -63,10 +63,10 @@ impl Host for View<'_, dyn files::Files> {
         limit: u32,
     ) -> wasmtime::Result<Result<Page, Error>> {
         let after_bytes = after.as_ref().map_or(0, String::len);
-        self.meter.call(bucket.len() + prefix.len() + after_bytes)?;
+        self.meter.call("list", bucket.len() + prefix.len() + after_bytes)?;
         let limit = limit.min(files::MAX_PAGE);
         let listed = self.service.list(&bucket, &prefix, after.as_deref(), limit).await;
-        let files::Page { files, next } = match answer(listed)? {
+        let files::Page { files, next } = match self.meter.answer(answer(listed))? {
             Ok(page) => page,
             Err(error) => return Ok(Err(error)),
         };
@@ -81,8 +81,8 @@ impl Host for View<'_, dyn files::Files> {
         bucket: String,
         path: String,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        self.meter.call(bucket.len() + path.len())?;
-        answer(self.service.delete(&bucket, &path).await)
+        self.meter.call("delete", bucket.len() + path.len())?;
+        self.meter.answer(answer(self.service.delete(&bucket, &path).await))
     }
 
     fn url(
@@ -91,8 +91,8 @@ impl Host for View<'_, dyn files::Files> {
         path: String,
         ttl: Option<u64>,
     ) -> wasmtime::Result<Result<String, Error>> {
-        self.meter.call(bucket.len() + path.len())?;
-        answer(self.service.url(&bucket, &path, ttl))
+        self.meter.call("url", bucket.len() + path.len())?;
+        self.meter.answer(answer(self.service.url(&bucket, &path, ttl)))
     }
 }
 

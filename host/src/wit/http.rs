@@ -1,7 +1,7 @@
 //! `picloud:sdk/http`.
 
 use picloud_shared::http;
-use picloud_shared::receipt::Service;
+use picloud_shared::receipt::{CallOutcome, Service};
 use wasmtime::component::HasData;
 
 use super::View;
@@ -23,7 +23,7 @@ pub(super) fn view(state: &mut State) -> View<'_, dyn http::Http> {
 impl Host for View<'_, dyn http::Http> {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, Error>> {
         let of_headers = bytes_of(&request.headers);
-        self.meter.call(request.url.len() + of_headers + request.body.len())?;
+        self.meter.call("send", request.url.len() + of_headers + request.body.len())?;
         let request = http::Request {
             method: request.method,
             url: request.url,
@@ -34,8 +34,9 @@ impl Host for View<'_, dyn http::Http> {
         };
         let response = match self.service.send(request).await {
             Ok(response) => response,
-            Err(error) => return failure(&error).map(Err),
+            Err(error) => return self.meter.answer(failure(&error).map(Err)),
         };
+        self.meter.outcome(CallOutcome::Ok);
         self.meter.move_bytes(bytes_of(&response.headers) + response.body.len())?;
         let http::Response { status, headers, body, url } = response;
         Ok(Ok(Response { status, headers, body: body.into(), url }))

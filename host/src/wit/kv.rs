@@ -25,8 +25,8 @@ impl Host for View<'_, dyn kv::Kv> {
         collection: String,
         key: String,
     ) -> wasmtime::Result<Result<Option<String>, Error>> {
-        self.meter.call(collection.len() + key.len())?;
-        let found = answer(self.service.get(&collection, &key).await)?;
+        self.meter.call("get", collection.len() + key.len())?;
+        let found = self.meter.answer(answer(self.service.get(&collection, &key).await))?;
         if let Ok(Some(value)) = &found {
             self.meter.move_bytes(value.len())?;
         }
@@ -40,8 +40,8 @@ impl Host for View<'_, dyn kv::Kv> {
         value: String,
         ttl: Option<u64>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        self.meter.call(collection.len() + key.len() + value.len())?;
-        answer(self.service.set(&collection, &key, value, ttl).await)
+        self.meter.call("set", collection.len() + key.len() + value.len())?;
+        self.meter.answer(answer(self.service.set(&collection, &key, value, ttl).await))
     }
 
     async fn delete(
@@ -49,8 +49,8 @@ impl Host for View<'_, dyn kv::Kv> {
         collection: String,
         key: String,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        self.meter.call(collection.len() + key.len())?;
-        answer(self.service.delete(&collection, &key).await)
+        self.meter.call("delete", collection.len() + key.len())?;
+        self.meter.answer(answer(self.service.delete(&collection, &key).await))
     }
 
     async fn list(
@@ -61,10 +61,10 @@ impl Host for View<'_, dyn kv::Kv> {
         limit: u32,
     ) -> wasmtime::Result<Result<Page, Error>> {
         let after_bytes = after.as_ref().map_or(0, String::len);
-        self.meter.call(collection.len() + prefix.len() + after_bytes)?;
+        self.meter.call("list", collection.len() + prefix.len() + after_bytes)?;
         let limit = limit.min(kv::MAX_PAGE);
         let listed = self.service.list(&collection, &prefix, after.as_deref(), limit).await;
-        let page = answer(listed)?;
+        let page = self.meter.answer(answer(listed))?;
         if let Ok(page) = &page {
             let bytes = page.entries.iter().map(|(key, value)| key.len() + value.len()).sum();
             self.meter.move_bytes(bytes)?;
@@ -73,13 +73,13 @@ impl Host for View<'_, dyn kv::Kv> {
     }
 
     async fn count(&mut self, collection: String) -> wasmtime::Result<Result<u64, Error>> {
-        self.meter.call(collection.len())?;
-        answer(self.service.count(&collection).await)
+        self.meter.call("count", collection.len())?;
+        self.meter.answer(answer(self.service.count(&collection).await))
     }
 
     async fn clear(&mut self, collection: String) -> wasmtime::Result<Result<(), Error>> {
-        self.meter.call(collection.len())?;
-        answer(self.service.clear(&collection).await)
+        self.meter.call("clear", collection.len())?;
+        self.meter.answer(answer(self.service.clear(&collection).await))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `picloud:sdk/log`.
 
 use picloud_shared::log;
-use picloud_shared::receipt::Service;
+use picloud_shared::receipt::{CallOutcome, Service};
 use wasmtime::component::HasData;
 
 use super::View;
@@ -30,7 +30,8 @@ impl Host for View<'_, dyn log::Log> {
         fields: Option<String>,
     ) -> wasmtime::Result<()> {
         let bytes = message.len() + fields.as_ref().map_or(0, String::len);
-        self.meter.call(bytes)?;
+        self.meter.call("write", bytes)?;
+        self.meter.outcome(CallOutcome::Ok);
         if self.meter.log_is_cut {
             return Ok(());
         }

@@ -28,23 +28,23 @@ impl Host for View<'_, dyn queue::Queue> {
         key: Option<String>,
     ) -> wasmtime::Result<Result<(), Error>> {
         let key_bytes = key.as_ref().map_or(0, String::len);
-        self.meter.call(queue.len() + payload.len() + key_bytes)?;
+        self.meter.call("send", queue.len() + payload.len() + key_bytes)?;
         let options = queue::SendOptions { delay_s: delay.unwrap_or(0), key };
-        let Err(error) = self.service.send(&queue, payload, options).await else {
-            return Ok(Ok(()));
-        };
-        let message = error.to_string();
-        match error {
-            queue::Error::InvalidName => Ok(Err(Error::InvalidName(message))),
-            queue::Error::InvalidKey => Ok(Err(Error::InvalidKey(message))),
-            queue::Error::InvalidValue(_) => Ok(Err(Error::InvalidValue(message))),
-            queue::Error::ValueTooLarge(_) => Ok(Err(Error::ValueTooLarge(message))),
-            queue::Error::InvalidDelay(_) => Ok(Err(Error::InvalidDelay(message))),
-            queue::Error::NoConsumer(_) => Ok(Err(Error::NoConsumer(message))),
-            queue::Error::BudgetExceeded(budget) => Err(Stop::Budget(budget).into()),
-            queue::Error::Unavailable(source) => {
-                Err(Stop::Unavailable(format!("{source:?}")).into())
-            }
-        }
+        self.meter.answer(answer(self.service.send(&queue, payload, options).await))
+    }
+}
+
+fn answer(result: Result<(), queue::Error>) -> wasmtime::Result<Result<(), Error>> {
+    let Err(error) = result else { return Ok(Ok(())) };
+    let message = error.to_string();
+    match error {
+        queue::Error::InvalidName => Ok(Err(Error::InvalidName(message))),
+        queue::Error::InvalidKey => Ok(Err(Error::InvalidKey(message))),
+        queue::Error::InvalidValue(_) => Ok(Err(Error::InvalidValue(message))),
+        queue::Error::ValueTooLarge(_) => Ok(Err(Error::ValueTooLarge(message))),
+        queue::Error::InvalidDelay(_) => Ok(Err(Error::InvalidDelay(message))),
+        queue::Error::NoConsumer(_) => Ok(Err(Error::NoConsumer(message))),
+        queue::Error::BudgetExceeded(budget) => Err(Stop::Budget(budget).into()),
+        queue::Error::Unavailable(source) => Err(Stop::Unavailable(format!("{source:?}")).into()),
     }
 }

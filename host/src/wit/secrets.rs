@@ -21,20 +21,23 @@ pub(super) fn view(state: &mut State) -> View<'_, dyn secrets::Secrets> {
 
 impl Host for View<'_, dyn secrets::Secrets> {
     async fn get(&mut self, name: String) -> wasmtime::Result<Result<Option<String>, Error>> {
-        self.meter.call(name.len())?;
-        let found = match self.service.get(&name).await {
-            Ok(found) => found,
-            Err(error) => {
-                let message = error.to_string();
-                return match error {
-                    secrets::Error::InvalidName(_) => Ok(Err(Error::InvalidName(message))),
-                    secrets::Error::Unavailable(source) => {
-                        Err(Stop::Unavailable(format!("{source:?}")).into())
-                    }
-                };
-            }
-        };
-        self.meter.move_bytes(found.as_ref().map_or(0, String::len))?;
-        Ok(Ok(found))
+        self.meter.call("get", name.len())?;
+        let found = self.meter.answer(answer(self.service.get(&name).await))?;
+        if let Ok(Some(value)) = &found {
+            self.meter.move_bytes(value.len())?;
+        }
+        Ok(found)
+    }
+}
+
+fn answer<T>(result: Result<T, secrets::Error>) -> wasmtime::Result<Result<T, Error>> {
+    let error = match result {
+        Ok(value) => return Ok(Ok(value)),
+        Err(error) => error,
+    };
+    let message = error.to_string();
+    match error {
+        secrets::Error::InvalidName(_) => Ok(Err(Error::InvalidName(message))),
+        secrets::Error::Unavailable(source) => Err(Stop::Unavailable(format!("{source:?}")).into()),
     }
 }

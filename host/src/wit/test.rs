@@ -29,19 +29,25 @@ pub(super) fn view(state: &mut State) -> View<'_, Lent> {
 
 impl View<'_, Lent> {
     /// Counts a call and the bytes that came with it, then looks for the test.
-    fn lent(&mut self, bytes: usize) -> wasmtime::Result<Result<Arc<dyn test::Test>, Error>> {
-        self.meter.call(bytes)?;
-        Ok(self.service.clone().ok_or_else(|| test::Error::NotAvailable.into()))
+    fn lent(
+        &mut self,
+        operation: &'static str,
+        bytes: usize,
+    ) -> wasmtime::Result<Result<Arc<dyn test::Test>, Error>> {
+        self.meter.call(operation, bytes)?;
+        let lent = self.service.clone().ok_or_else(|| test::Error::NotAvailable.into());
+        self.meter.answer(Ok(lent))
     }
 }
 
 impl Host for View<'_, Lent> {
     async fn send(&mut self, request: ClientRequest) -> wasmtime::Result<Result<Response, Error>> {
         let ClientRequest { method, path, headers, body } = request;
-        let test = match self.lent(method.len() + path.len() + bytes_of(&headers) + body.len())? {
-            Ok(test) => test,
-            Err(error) => return Ok(Err(error)),
-        };
+        let test =
+            match self.lent("send", method.len() + path.len() + bytes_of(&headers) + body.len())? {
+                Ok(test) => test,
+                Err(error) => return Ok(Err(error)),
+            };
         let request = test::Request { method, path, headers, body: body.into() };
         Ok(match test.send(request).await {
             Ok(picloud_shared::Response { status, headers, body }) => {
@@ -53,14 +59,14 @@ impl Host for View<'_, Lent> {
     }
 
     async fn set_time(&mut self, now: u64) -> wasmtime::Result<Result<(), Error>> {
-        Ok(match self.lent(0)? {
+        Ok(match self.lent("set-time", 0)? {
             Ok(test) => test.set_time(now).await.map_err(Into::into),
             Err(error) => Err(error),
         })
     }
 
     async fn dead_letters(&mut self) -> wasmtime::Result<Result<Vec<DeadLetter>, Error>> {
-        let test = match self.lent(0)? {
+        let test = match self.lent("dead-letters", 0)? {
             Ok(test) => test,
             Err(error) => return Ok(Err(error)),
         };
@@ -84,13 +90,13 @@ impl Host for View<'_, Lent> {
         let Stub { method, url, response } = stub;
         let method_bytes = method.as_ref().map_or(0, String::len);
         let bytes = method_bytes + url.len() + bytes_of(&response.headers) + response.body.len();
-        let lent = self.lent(bytes)?;
+        let lent = self.lent("add-stub", bytes)?;
         let stub = test::Stub { method, url, response: response.into() };
         Ok(lent.and_then(|test| Ok(test.add_stub(stub)?)))
     }
 
     fn outbound_requests(&mut self) -> wasmtime::Result<Result<Vec<OutboundRequest>, Error>> {
-        let test = match self.lent(0)? {
+        let test = match self.lent("outbound-requests", 0)? {
             Ok(test) => test,
             Err(error) => return Ok(Err(error)),
         };
@@ -115,7 +121,7 @@ impl Host for View<'_, Lent> {
         name: String,
         value: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        Ok(match self.lent(name.len() + value.len())? {
+        Ok(match self.lent("set-secret", name.len() + value.len())? {
             Ok(test) => test.set_secret(&name, &value).await.map_err(Into::into),
             Err(error) => Err(error),
         })

@@ -340,7 +340,7 @@ impl Sandbox for ClosureSandbox {
         let outcome = tokio::time::timeout(deadline, script(services)).await;
         let usage =
             Usage { fuel: 10, memory_bytes: 100, host_calls: 1, host_bytes: 1, ..Usage::default() };
-        Finished { outcome: outcome.unwrap_or(Outcome::TimedOut), usage }
+        Finished { outcome: outcome.unwrap_or(Outcome::TimedOut), usage, calls: Vec::new() }
     }
 }
 
@@ -431,6 +431,7 @@ pub fn task() -> Task {
         cause: "GET /".to_owned(),
         triggers: Arc::from([]),
         delivery: None,
+        span: None,
     }
 }
 

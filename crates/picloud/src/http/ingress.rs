@@ -14,6 +14,7 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body as _, Incoming};
+use opentelemetry::trace::SpanContext;
 use picloud_executor_core::executor::status_of;
 use picloud_executor_core::{Executed, Refused, Task};
 use picloud_manager_core::Issue;
@@ -24,6 +25,7 @@ use picloud_shared::{AppSlug, Event, Handler, Outcome, ReleaseNumber};
 use super::problem::Problem;
 use super::{body, static_files};
 use crate::node::Node;
+use crate::traces::RequestSpan;
 
 pub use access::KnownPasswords;
 pub(super) use request::{Client, is_within};
@@ -44,8 +46,13 @@ pub(super) async fn answer(
         Err(problem) => return problem.into(),
     };
     let client = Client::of(node, peer, request.headers());
+    let span = node.traces.as_ref().map(|traces| {
+        let headers = is_within(&node.trusted_proxies, peer.ip()).then(|| request.headers());
+        traces.request(slug, request.method(), headers)
+    });
+    let within = span.as_ref().map(RequestSpan::context);
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let answered = serve(node, &app, &client, request).await;
+    let answered = serve(node, &app, &client, within, request).await;
     let mut response = answered.unwrap_or_else(Response::from);
     // Whatever the answer is: a page cannot read an error either without them.
     let ingress = &app.release.manifest.ingress;
@@ -55,6 +62,9 @@ pub(super) async fn answer(
     headers::add(&ingress.headers, client.scheme, response.headers_mut());
     let bytes_out = response.body().size_hint().exact().unwrap_or_default();
     node.usage.add(app.app.id, Counters { requests: 1, bytes_out, ..Counters::default() });
+    if let Some(span) = span {
+        span.end(response.status());
+    }
     response
 }
 
@@ -62,6 +72,7 @@ async fn serve(
     node: &Node,
     app: &RunnableApp,
     client: &Client,
+    span: Option<SpanContext>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Problem> {
     let (parts, incoming) = request.into_parts();
@@ -82,7 +93,7 @@ async fn serve(
     let bytes_in = body.len() as u64;
     node.usage.add(app.app.id, Counters { bytes_in, ..Counters::default() });
     let request = request::for_script(&parts, params, body, client);
-    let response = respond(node, app, execute(node, app, handler, request).await?);
+    let response = respond(node, app, execute(node, app, handler, request, span).await?);
     Ok(guarded(response, &demands))
 }
 
@@ -170,12 +181,13 @@ pub(super) fn refuse(refused: Match<'_>) -> Problem {
     }
 }
 
-/// Runs a handler on a request.
+/// Runs a handler on a request, within its span if it is traced.
 pub(super) async fn execute(
     node: &Node,
     app: &RunnableApp,
     handler: &Handler,
     request: picloud_shared::Request,
+    span: Option<SpanContext>,
 ) -> Result<Executed, Problem> {
     let Some(program) = app.release.program(&handler.script) else {
         tracing::error!(script = handler.script, "a route's script is missing from its release");
@@ -195,6 +207,7 @@ pub(super) async fn execute(
         limits: Arc::clone(&app.limits),
         triggers: Arc::clone(&app.triggers),
         delivery: None,
+        span,
     };
     node.executor.execute(task).await.map_err(|refused| {
         let (status, code, after_s) = match refused {

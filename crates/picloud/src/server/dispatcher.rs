@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::trace::SpanContext;
 use picloud_executor_core::{Refused, ServiceEvent, ServiceEventEmitter, Task, TaskDelivery};
 use picloud_orchestrator_core::dispatcher::{self, Capacity, Dispatcher, Ended};
 use picloud_orchestrator_core::{DirectoryError, RunnableApp};
@@ -550,6 +551,7 @@ fn task(node: &Node, app: Option<&RunnableApp>, claimed: &Claimed) -> Result<Tas
         origin: origin.trim_end_matches('/').into(),
         cause: cause(claimed),
         triggers: Arc::clone(&app.triggers),
+        span: node.traces.as_ref().map(|_| SpanContext::NONE),
         delivery: Some(TaskDelivery { lease: claimed.lease, cause: cause_of_next(claimed) }),
     })
 }

@@ -24,6 +24,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("picloud_quota_warnings_total", "apps found to have used 80 % of a quota, by limit"),
     ("picloud_records_dropped_total", "executions that could not be recorded"),
     ("picloud_schedule_ticks_total", "ticks of schedules that fired"),
+    ("picloud_traces_dropped_total", "invocations that were too many at once to be traced"),
 ];
 const GAUGES: &[(&str, &str)] = &[
     ("picloud_deliveries_dead", "dead letters"),

@@ -69,6 +69,8 @@ mod testing;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod upstream;
 #[cfg(test)]
 mod usage;

@@ -95,7 +95,7 @@ pub(super) fn output_of(ran: &Ran) -> Vec<String> {
 }
 
 fn record_text(record: &Record) -> Vec<String> {
-    let Record { execution, lines } = record;
+    let Record { execution, lines, .. } = record;
     let mut shown: Vec<String> =
         lines.iter().map(|line| line_text(&LogLine::from(line.clone()))).collect();
     // The test's own execution has no status: how it ended has been said.

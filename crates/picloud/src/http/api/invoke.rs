@@ -9,6 +9,7 @@ use axum::extract::{Extension, State};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use opentelemetry::trace::SpanContext;
 use picloud_executor_core::executor::status_of;
 use picloud_manager_core::Error;
 use picloud_orchestrator_core::Match;
@@ -110,7 +111,8 @@ async fn invoke(
         refused => return Err(ingress::refuse(refused)),
     };
     let request = Request { params, ..request };
-    let executed = ingress::execute(&node, &app, handler, request).await?;
+    let span = node.traces.as_ref().map(|_| SpanContext::NONE);
+    let executed = ingress::execute(&node, &app, handler, request, span).await?;
     let status = status_of(&executed.outcome);
     let (headers, body) = match executed.outcome {
         Outcome::Ok(response) => (response.headers, response.body),
