@@ -20,6 +20,10 @@ test('a release is looked at, and rolled back to', async ({ page, picloud }) => 
     /\/\/r1--history\./,
   );
   await checkPage(page);
+  await page.getByRole('button', { name: 'index.rhai' }).click();
+  await expect(page.getByRole('dialog', { name: 'index.rhai' })).toContainText('log::info');
+  await checkPage(page);
+  await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Roll back' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Roll back' }).click();
   await expect(page.getByText('active', { exact: true })).toBeVisible();
@@ -74,7 +78,7 @@ test('a failure is found, and shown where it is', async ({ page, picloud }) => {
   await expect(page.getByRole('region', { name: 'The source around line 4' })).toContainText(
     'throw "no pears left"',
   );
-  await expect(page.getByText('about to fail')).toBeVisible();
+  await expect(page.getByText('about to fail', { exact: true })).toBeVisible();
   await expect(page.getByText('Fuel', { exact: true })).toBeVisible();
   await checkPage(page);
   await page.getByRole('link', { name: /^fail\.rhai:4/ }).click();

@@ -1,55 +1,47 @@
 /**
- * What comes while one looks: server-sent events from a server that has them,
- * or else questions, again and again, for what has come since.
+ * What comes while one looks: server-sent events where the API has them, or else
+ * questions, again and again, for what has come since.
  */
 
-/** How often it is asked where nothing is sent. */
-const POLL_MS = 1_000;
+/** How long it takes until it is asked, or tried, again. */
+const AGAIN_MS = 1_000;
 
-export interface Followed<T> {
-  /** The address of the stream that goes on after a cursor; `null` if there is none. */
-  stream: ((after: string | null) => string) | null;
-  /** The items after a cursor, the oldest first, the cursor after them, and whether there are more. */
-  poll: (after: string | null) => Promise<{ items: T[]; next: string | null; more: boolean }>;
+export type Followed<T> = {
   /** Takes items, as many as have come together. */
   onitems: (items: T[]) => void;
   /** Says whether the server is heard. */
   onstate: (connected: boolean) => void;
-}
+} & (
+  | {
+      /** The address of the stream that goes on after a cursor. */
+      stream: (after: string | null) => string;
+    }
+  | {
+      /** What has come since it was asked for last, the oldest first. */
+      poll: () => Promise<T[]>;
+    }
+);
 
 /** Follows from a cursor on, until the answer is called. */
 export function follow<T>(what: Followed<T>, after: string | null): () => void {
   const stop = new AbortController();
-  void begin(what, after, stop.signal);
+  begin(what, after, stop.signal);
   return () => stop.abort();
 }
 
-async function begin<T>(what: Followed<T>, after: string | null, stop: AbortSignal) {
-  const address = what.stream?.(after) ?? null;
-  const streams = address !== null && (await isStream(address, stop));
-  if (stop.aborted) return;
-  if (streams) listen(what, address, after, stop);
-  else await poll(what, after, stop);
+function begin<T>(what: Followed<T>, after: string | null, stop: AbortSignal): void {
+  if ('poll' in what) void ask(what, stop);
+  else listen(what, after, stop);
 }
 
-/** Whether the server sends events there: a browser calls it an error of the page if not. */
-async function isStream(address: string, stop: AbortSignal): Promise<boolean> {
-  const seen = new AbortController();
-  try {
-    const signal = AbortSignal.any([stop, seen.signal]);
-    const answer = await fetch(address, { headers: { accept: 'text/event-stream' }, signal });
-    return answer.ok && (answer.headers.get('content-type') ?? '').startsWith('text/event-stream');
-  } catch {
-    return false;
-  } finally {
-    seen.abort();
-  }
-}
-
-function listen<T>(what: Followed<T>, address: string, after: string | null, stop: AbortSignal) {
+function listen<T>(
+  what: Extract<Followed<T>, { stream: unknown }>,
+  after: string | null,
+  stop: AbortSignal,
+): void {
   let cursor = after;
   const batch = new Batch(what.onitems);
-  const source = new EventSource(address);
+  const source = new EventSource(what.stream(after));
   source.onopen = () => what.onstate(true);
   source.onmessage = (event: MessageEvent<string>) => {
     cursor = event.lastEventId || cursor;
@@ -59,7 +51,7 @@ function listen<T>(what: Followed<T>, address: string, after: string | null, sto
     what.onstate(false);
     // The browser connects again by itself, except after an answer that is no stream.
     if (source.readyState === EventSource.CLOSED)
-      setTimeout(() => !stop.aborted && void begin(what, cursor, stop), POLL_MS);
+      setTimeout(() => !stop.aborted && begin(what, cursor, stop), AGAIN_MS);
   };
   stop.addEventListener('abort', () => {
     source.close();
@@ -67,21 +59,23 @@ function listen<T>(what: Followed<T>, address: string, after: string | null, sto
   });
 }
 
-async function poll<T>(what: Followed<T>, after: string | null, stop: AbortSignal) {
-  let cursor = after;
+async function ask<T>(
+  what: Extract<Followed<T>, { poll: unknown }>,
+  stop: AbortSignal,
+): Promise<void> {
   while (!stop.aborted) {
-    let more = false;
+    await new Promise((done) => setTimeout(done, AGAIN_MS));
+    if (stop.aborted) return;
+    // A page that nobody sees asks nothing.
+    if (document.hidden) continue;
     try {
-      const page = await what.poll(cursor);
+      const items = await what.poll();
       if (stop.aborted) return;
       what.onstate(true);
-      cursor = page.next ?? cursor;
-      more = page.more;
-      if (page.items.length > 0) what.onitems(page.items);
+      if (items.length > 0) what.onitems(items);
     } catch {
       if (!stop.aborted) what.onstate(false);
     }
-    if (!more) await new Promise((done) => setTimeout(done, POLL_MS));
   }
 }
 

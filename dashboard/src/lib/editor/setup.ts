@@ -95,9 +95,33 @@ export function basics(path: string): Extension {
     ]),
     syntaxHighlighting(colours),
     look,
+    overSelection,
     EditorView.contentAttributes.of({ 'aria-label': path, spellcheck: 'false' }),
   ];
 }
+
+/**
+ * What is typed over a selection. Left to itself, Chromium keeps the looks of what
+ * was selected in a style attribute, which the page's policy refuses, and says so.
+ */
+const overSelection = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { data } = event;
+    const { main, ranges } = view.state.selection;
+    if (event.inputType !== 'insertText' || data === null || view.composing) return false;
+    if (main.empty || ranges.length > 1) return false;
+    event.preventDefault();
+    const insert = () =>
+      view.state.update(view.state.replaceSelection(data), {
+        userEvent: 'input.type',
+        scrollIntoView: true,
+      });
+    const handlers = view.state.facet(EditorView.inputHandler);
+    if (!handlers.some((handle) => handle(view, main.from, main.to, data, insert)))
+      view.dispatch(insert());
+    return true;
+  },
+});
 
 const colours = HighlightStyle.define([
   { tag: tags.comment, color: 'var(--text-soft)', fontStyle: 'italic' },

@@ -1,6 +1,6 @@
 /** The files of an app while they are edited: the active release, and a draft on top of it. */
 import { api, ask, problemOf, type Problem } from '$lib/api';
-import { check, invoke, keepDraft, type Diagnostic } from '$lib/api/draft';
+import { check, invoke, keepDraft } from '$lib/api/draft';
 import { activeSource, type Source } from '$lib/api/source';
 import { tar, type File } from '$lib/tar';
 import type { Schemas } from '$lib/api';
@@ -24,12 +24,10 @@ export class Workspace {
   #kept: { release: number; version: number } | null = null;
 
   /** What the server's check has found; `null` while that is not known. */
-  diagnostics = $state.raw<Diagnostic[] | null>(null);
+  diagnostics = $state.raw<Schemas['Diagnostic'][] | null>(null);
   /** Why the check did not come about. */
   unchecked = $state.raw<Problem | null>(null);
   checking = $state(false);
-  /** Whether the server checks and runs what is not deployed. */
-  drafts = $state(true);
   /** Why the draft is not kept by the browser. */
   unsaved = $state.raw<Problem | null>(null);
   /** The release that has become active since the draft was begun; `null` if none has. */
@@ -176,11 +174,9 @@ export class Workspace {
     return deployed;
   }
 
-  /** Sends a request to the files as they are here, or, where the server cannot, to the active release. */
+  /** Sends a request to the files as they are here. */
   async send(asked: Schemas['InvokeRequest']): Promise<Schemas['InvokeResponse']> {
     if (this.changed.size === 0) return invoke(this.app, asked, null);
-    if (this.diagnostics === null && this.drafts) await this.check();
-    if (!this.drafts) return invoke(this.app, asked, null);
     if (this.#kept?.version !== this.#version) {
       const [before, version] = [this.#kept, this.#version];
       const release = await keepDraft(this.app, this.#files);
@@ -198,7 +194,6 @@ export class Workspace {
     try {
       const found = await check(this.app, this.#files);
       if (version !== this.#version) return;
-      this.drafts = found !== null;
       this.diagnostics = found;
       this.unchecked = null;
     } catch (thrown) {
@@ -214,14 +209,7 @@ export class Workspace {
 
   /** Takes over what a deploy that was refused has said. */
   refused(problem: Problem): void {
-    this.diagnostics = problem.errors.map((issue) => ({
-      severity: 'error',
-      code: issue.code,
-      message: issue.message,
-      ...(issue.file == null ? {} : { file: issue.file }),
-      ...(issue.line == null ? {} : { line: issue.line }),
-      ...(issue.column == null ? {} : { column: issue.column }),
-    }));
+    this.diagnostics = problem.errors.map((issue) => ({ severity: 'error', ...issue }));
   }
 
   #take(source: Source): void {
@@ -240,8 +228,7 @@ export class Workspace {
     this.#version++;
     clearTimeout(this.#saveTimer);
     this.#saveTimer = setTimeout(() => this.keep(), SAVE_MS);
-    if (this.drafts) this.#checkSoon(CHECK_MS);
-    else this.diagnostics = null;
+    this.#checkSoon(CHECK_MS);
   }
 
   #checkSoon(in_ms: number): void {
