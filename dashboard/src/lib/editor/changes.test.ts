@@ -35,3 +35,11 @@ test('files come, go and are no text', () => {
     ['b', 'added', null],
   ]);
 });
+
+test('the break at the end of a file is no line', () => {
+  const lines = (old: string, now: string) =>
+    changes(of(old), [{ path: 'a', content: now }])[0]?.lines?.map(({ kind, text }) => kind + text);
+  expect(lines('1\n', '1\n2')).toEqual(['same1', 'added2']);
+  expect(lines('1\n2\n', '1\n')).toEqual(['same1', 'removed2']);
+  expect(lines('1\n', '1')).not.toContain('removed');
+});

@@ -30,8 +30,7 @@ function difference(old: Content, now: Content): DiffLine[] | null {
   if (old === '' || now === '') {
     // The lines of a file that is all new or all gone.
     const kind = old === '' ? 'added' : 'removed';
-    const lines = (old || now).replace(/\n$/, '').split('\n');
-    return lines.map((text, index) => ({
+    return linesOf(old || now).map((text, index) => ({
       kind,
       text,
       before: kind === 'removed' ? index + 1 : null,
@@ -44,7 +43,12 @@ function difference(old: Content, now: Content): DiffLine[] | null {
     afterFrom: line(b, chunk.fromB),
     afterTo: line(b, chunk.toB),
   }));
-  return withContext(old.split('\n'), now.split('\n'), runs);
+  return withContext(linesOf(old), linesOf(now), runs);
+}
+
+/** The lines; the break at the end of the last one begins no other. */
+function linesOf(text: string): string[] {
+  return text.replace(/\n$/, '').split('\n');
 }
 
 /** The line, from 0, that begins at the position; the count of lines past the end. */

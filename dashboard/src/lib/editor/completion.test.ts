@@ -38,6 +38,8 @@ test('functions follow a namespace, and methods what they are of', () => {
   expect(names('let users = kv::collection("users");\nusers.')).toContain('incr');
   expect(names('kv::collection("a").')).toContain('get_or');
   expect(names('kv::collection("a").')).not.toContain('cookie');
+  expect(names('let a = kv::collection("a"); let b = a; b.')).toContain('incr');
+  expect(names('let a = a; a.')).toContain('cookie');
   expect(names('response::text("a").st')).toContain('status');
   expect(names('fn get(req) {\n    req.')).toContain('query');
 });

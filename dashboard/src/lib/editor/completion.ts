@@ -69,10 +69,9 @@ export function typeOf(text: string, namespaces: Namespace[]): string | null {
   if (all.some((each) => each.of === name && each.kind !== 'function') && name === 'req')
     return name;
   const pattern = new RegExp(`\\b(?:let|const)\\s+${name}\\s*=\\s*([^;\\n]*);`, 'g');
-  const value = [...text.matchAll(pattern)].at(-1)?.[1];
-  return value === undefined || new RegExp(`\\b${name}\\b`).test(value)
-    ? null
-    : typeOf(value.trim(), namespaces);
+  const found = [...text.matchAll(pattern)].at(-1);
+  // What it was given is looked at with the text before, which is shorter every time.
+  return found ? typeOf(text.slice(0, found.index) + (found[1] ?? '').trim(), namespaces) : null;
 }
 
 /** The text before the call that ends it: of `a.b(c, d(e))`, `a.b`. */

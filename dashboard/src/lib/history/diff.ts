@@ -51,7 +51,8 @@ export function withContext(
   // How far both texts are told.
   let [a, b] = [0, 0];
   const same = (until: number) => {
-    while (a < until) lines.push({ kind: 'same', text: before[a] ?? '', before: ++a, after: ++b });
+    while (a < Math.min(until, before.length))
+      lines.push({ kind: 'same', text: before[a] ?? '', before: ++a, after: ++b });
   };
   for (const [index, run] of runs.entries()) {
     const gap = run.beforeFrom - a;
@@ -63,9 +64,10 @@ export function withContext(
       lines.push({ kind: 'gap', text: '', before: null, after: null });
     }
     same(run.beforeFrom);
-    for (; a < run.beforeTo; a++)
+    // A run can go beyond the lines, by the break at the end of the last one.
+    for (; a < Math.min(run.beforeTo, before.length); a++)
       lines.push({ kind: 'removed', text: before[a] ?? '', before: a + 1, after: null });
-    for (; b < run.afterTo; b++)
+    for (; b < Math.min(run.afterTo, after.length); b++)
       lines.push({ kind: 'added', text: after[b] ?? '', before: null, after: b + 1 });
   }
   if (runs.length > 0) same(Math.min(before.length, a + context));

@@ -6,7 +6,7 @@ export interface SourceLine {
 
 /** The line and those around it; nothing if the source has no such line. */
 export function excerpt(source: string, line: number, around = 3): SourceLine[] {
-  const lines = source.split('\n');
+  const lines = source.replace(/\n$/, '').split('\n');
   if (line < 1 || line > lines.length) return [];
   const first = Math.max(1, line - around);
   return lines
