@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { line, linear, ticks } from './scale';
+import { alone, line, linear, ticks } from './scale';
 
 it('ticks are round and reach the highest value', () => {
   expect(ticks(0)).toEqual([0, 1]);
@@ -21,4 +21,9 @@ it('a scale maps ends to ends', () => {
 it('a line has gaps where nothing is known', () => {
   const points = [1, 2, null, 3].map((y, x) => ({ x, y }));
   expect(line(points)).toBe('M0 1L1 2M3 3');
+});
+
+it('values with none beside them are found', () => {
+  expect(alone([1, null, 2, 3, null, 4])).toEqual([0, 5]);
+  expect(alone([])).toEqual([]);
 });

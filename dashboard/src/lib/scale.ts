@@ -28,6 +28,13 @@ export function line(points: { x: number; y: number | null }[]): string {
   return path;
 }
 
+/** Where a value has none beside it: a line through it alone would not be seen. */
+export function alone(values: (number | null)[]): number[] {
+  return values.flatMap((value, index) =>
+    value !== null && values[index - 1] == null && values[index + 1] == null ? [index] : [],
+  );
+}
+
 function round(value: number): number {
   return Math.round(value * 100) / 100;
 }

@@ -1,25 +1,16 @@
 import { api, ask } from '$lib/api';
-import { usage } from '$lib/api/usage';
+import { forEach } from '$lib/api/each';
+import { lastDay } from '$lib/api/stats';
 import type { PageLoad } from './$types';
 
 export const load: PageLoad = async ({ fetch, url }) => {
   const after = url.searchParams.get('after') ?? undefined;
-  const apps = await ask(api(fetch).GET('/apps', { params: { query: { limit: 60, after } } }));
-  return {
-    apps,
-    used: used(
-      fetch,
-      apps.items.map(({ slug }) => slug),
-    ),
-  };
-};
-
-/** What each app did in the last days. It comes after the page: cards have room for it. */
-async function used(fetch: typeof globalThis.fetch, slugs: string[]) {
   const client = api(fetch);
-  const found = await Promise.all(
-    // An app that was deleted meanwhile has none; its card says so.
-    slugs.map(async (app) => [app, await usage(client, app, 14).catch(() => null)] as const),
+  const apps = await ask(client.GET('/apps', { params: { query: { limit: 60, after } } }));
+  // It comes after the page: cards have room for it.
+  const stats = forEach(
+    apps.items.map(({ slug }) => slug),
+    (app) => lastDay(client, app),
   );
-  return new Map(found);
-}
+  return { apps, stats };
+};

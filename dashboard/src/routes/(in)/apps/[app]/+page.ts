@@ -1,16 +1,26 @@
 import { api, ask, find } from '$lib/api';
-import { usage } from '$lib/api/usage';
+import { isRange, lately } from '$lib/api/stats';
 import { executions } from '$lib/history/executions';
 import type { PageLoad } from './$types';
 
-export const load: PageLoad = async ({ fetch, params }) => {
+export const load: PageLoad = async ({ fetch, params, url, depends }) => {
+  depends('app:overview');
+  const asked = url.searchParams.get('range');
   const client = api(fetch);
   const path = { app: params.app };
-  const [release, used, latest, domains] = await Promise.all([
+  const newest = (outcome?: string) =>
+    executions(
+      client.GET('/apps/{app}/executions', { params: { path, query: { outcome, limit: 6 } } }),
+    );
+  const [release, stats, used, latest, failed, dead, schedules, domains] = await Promise.all([
     find(client.GET('/apps/{app}/releases/active', { params: { path } })),
-    usage(client, params.app, 30),
-    executions(client.GET('/apps/{app}/executions', { params: { path, query: { limit: 8 } } })),
+    lately(client, params.app, isRange(asked) ? asked : '1d'),
+    ask(client.GET('/apps/{app}/usage', { params: { path, query: { days: 1 } } })),
+    newest(),
+    newest('failed'),
+    ask(client.GET('/apps/{app}/dead-letters', { params: { path, query: { limit: 100 } } })),
+    ask(client.GET('/apps/{app}/schedules', { params: { path } })),
     ask(client.GET('/apps/{app}/domains', { params: { path } })),
   ]);
-  return { release, used, executions: latest, domains };
+  return { release, stats, used, latest, failed, dead, schedules, domains };
 };

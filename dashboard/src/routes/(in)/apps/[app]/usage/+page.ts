@@ -1,5 +1,4 @@
-import { api } from '$lib/api';
-import { usage } from '$lib/api/usage';
+import { api, ask } from '$lib/api';
 import type { PageLoad } from './$types';
 
 const DAYS = [7, 30, 90];
@@ -7,5 +6,7 @@ const DAYS = [7, 30, 90];
 export const load: PageLoad = async ({ fetch, params, url }) => {
   const asked = Number(url.searchParams.get('days'));
   const days = DAYS.includes(asked) ? asked : 30;
-  return { days, choices: DAYS, used: await usage(api(fetch), params.app, days) };
+  const path = { app: params.app };
+  const call = api(fetch).GET('/apps/{app}/usage', { params: { path, query: { days } } });
+  return { days, choices: DAYS, used: await ask(call) };
 };

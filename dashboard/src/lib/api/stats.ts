@@ -1,0 +1,52 @@
+/** What an app has done lately, in stretches of time that fit a chart. */
+import { api, ask, type Schemas } from '.';
+
+type Client = ReturnType<typeof api>;
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** How far back one looks, by the name in the address. */
+export const RANGES = {
+  '1h': { label: '1 hour', about: 'in the last hour', ms: HOUR_MS, step_ms: 2 * MINUTE_MS },
+  '1d': { label: '24 hours', about: 'in 24 hours', ms: 24 * HOUR_MS, step_ms: HOUR_MS / 2 },
+  '7d': { label: '7 days', about: 'in 7 days', ms: 168 * HOUR_MS, step_ms: 6 * HOUR_MS },
+} as const;
+
+export type Range = keyof typeof RANGES;
+
+export function isRange(name: string | null): name is Range {
+  return name !== null && Object.hasOwn(RANGES, name);
+}
+
+export interface Lately {
+  range: Range;
+  buckets: Schemas['Bucket'][];
+  /** All of it as one: percentiles of parts do not add up. */
+  total: Schemas['Bucket'];
+}
+
+/** What the app has done up to now. */
+export async function lately(client: Client, app: string, range: Range): Promise<Lately> {
+  const { ms, step_ms } = RANGES[range];
+  // What begins at this moment is in it.
+  const until_ms = Date.now() + 1;
+  const from_ms = until_ms - ms;
+  const [parts, whole] = await Promise.all(
+    [step_ms, ms].map((step) =>
+      ask(
+        client.GET('/apps/{app}/stats', {
+          params: { path: { app }, query: { from_ms, until_ms, step_ms: step } },
+        }),
+      ),
+    ),
+  );
+  const nothing = { at_ms: from_ms, requests: 0, errors: 0, fuel: 0 };
+  return { range, buckets: parts?.buckets ?? [], total: whole?.buckets[0] ?? nothing };
+}
+
+/** What the app has done in each of the last 24 hours. */
+export async function lastDay(client: Client, app: string): Promise<Schemas['Bucket'][]> {
+  const params = { path: { app }, query: { step_ms: HOUR_MS } };
+  return (await ask(client.GET('/apps/{app}/stats', { params }))).buckets;
+}
