@@ -29,20 +29,19 @@ export interface Lately {
 /** What the app has done up to now. */
 export async function lately(client: Client, app: string, range: Range): Promise<Lately> {
   const { ms, step_ms } = RANGES[range];
-  // What begins at this moment is in it.
-  const until_ms = Date.now() + 1;
-  const from_ms = until_ms - ms;
-  const [parts, whole] = await Promise.all(
-    [step_ms, ms].map((step) =>
-      ask(
-        client.GET('/apps/{app}/stats', {
-          params: { path: { app }, query: { from_ms, until_ms, step_ms: step } },
-        }),
-      ),
-    ),
-  );
+  const now_ms = Date.now();
+  // Buckets begin at multiples of their length: so does the first.
+  const from_ms = Math.floor((now_ms - ms) / step_ms) * step_ms + step_ms;
+  const buckets = (step: number) =>
+    ask(
+      client.GET('/apps/{app}/stats', {
+        params: { path: { app }, query: { from_ms, step_ms: step } },
+      }),
+    );
+  // One whose length is the time of its beginning is one from then on.
+  const [parts, whole] = await Promise.all([buckets(step_ms), buckets(from_ms)]);
   const nothing = { at_ms: from_ms, requests: 0, errors: 0, fuel: 0 };
-  return { range, buckets: parts?.buckets ?? [], total: whole?.buckets[0] ?? nothing };
+  return { range, buckets: parts.buckets, total: whole.buckets[0] ?? nothing };
 }
 
 /** What the app has done in each of the last 24 hours. */
