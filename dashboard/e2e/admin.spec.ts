@@ -2,6 +2,8 @@
 import { deploy, visit } from './apps';
 import { checkPage, enter, expect, NAME, test } from './test';
 
+test.use({ server: 'admin' });
+
 test.beforeEach(async ({ page, picloud }) => {
   await enter(page, picloud);
 });

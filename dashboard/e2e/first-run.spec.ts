@@ -1,5 +1,6 @@
 import { checkPage, enter, expect, NAME, PASSWORD, test } from './test';
 
+test.use({ server: 'first-run' });
 test.describe.configure({ mode: 'serial' });
 
 test('a link that is none says what to do', async ({ page }) => {

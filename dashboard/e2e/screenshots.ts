@@ -1,20 +1,12 @@
 /** Pictures of every page, for people to look at: `.shots/<page>-<width>-<theme>.png`. */
-import { request } from '@playwright/test';
+import type { Page } from '@playwright/test';
+import { address, PATTERNS } from './addresses';
+import { visit } from './apps';
+import { seed } from './seed';
 import { enter, expect, test } from './test';
 
 const WIDTHS = [1280, 390];
 const THEMES = ['light', 'dark'] as const;
-/** The pages, and what an app of them is called. Those that need a certain id name how to find it. */
-const PAGES = [
-  '/',
-  '/new',
-  '/apps/guestbook',
-  '/apps/guestbook/settings',
-  '/apps/draft',
-  '/profile',
-  '/tokens',
-  '/apps/nowhere',
-];
 
 test('pictures of every page', async ({ page, picloud, browser }) => {
   const outside = await browser.newContext({ baseURL: picloud.url });
@@ -28,9 +20,9 @@ test('pictures of every page', async ({ page, picloud, browser }) => {
   }
   await enter(page, picloud);
   await shoot(page, 'empty');
+  await seed(page, picloud, 'shop');
   for (const [template, app] of [
     ['Guestbook', 'guestbook'],
-    ['JSON API', 'json-api'],
     ['Event pipeline', 'orders'],
   ] as const) {
     await page.goto('/new');
@@ -41,25 +33,35 @@ test('pictures of every page', async ({ page, picloud, browser }) => {
   }
   const headers = { origin: picloud.url };
   await page.request.put('/api/v1/apps/draft', { headers });
+  await page.request.post('/api/v1/invites', { headers, data: { role: 'member' } });
   const token = { name: 'ci', scope: 'deploy', app: 'guestbook' };
   await page.request.post('/api/v1/tokens', { headers, data: token });
-  const url = await page.request
-    .get('/api/v1/apps/guestbook')
-    .then(async (got) => (await got.json()).url as string);
-  // Node knows no address of guestbook.localhost, so the name goes by the header.
-  const { host, port } = new URL(url);
-  const visitor = await request.newContext({ extraHTTPHeaders: { host } });
-  for (let visit = 0; visit < 12; visit++) await visitor.get(`http://127.0.0.1:${port}/`);
-  for (const path of PAGES) {
-    await page.goto(path);
-    await shoot(page, path === '/' ? 'apps' : path.slice(1).replaceAll('/', '-'));
+  for (let time = 0; time < 12; time++) await visit(page, picloud, 'guestbook', '/');
+  for (const path of ['/', '/', '/', '/total/eur', '/total/none'])
+    await visit(page, picloud, 'shop', path);
+  for (const pattern of PATTERNS) {
+    await page.goto(await address(page, pattern, 'shop'));
+    await shoot(
+      page,
+      pattern === '/' ? 'apps' : pattern.slice(1).replaceAll(/[[\]]/g, '').replaceAll('/', '-'),
+    );
   }
-  await page.goto('/apps/guestbook');
+  for (const [name, path] of [
+    ['app-without-release', '/apps/draft'],
+    ['nowhere', '/apps/nowhere'],
+    ['empty-kv', '/apps/draft/kv'],
+    ['empty-schedules', '/apps/draft/schedules'],
+    ['empty-events', '/apps/draft/events'],
+  ] as const) {
+    await page.goto(path);
+    await shoot(page, name);
+  }
+  await page.goto('/apps/shop');
   await page.keyboard.press('Control+k');
   await shoot(page, 'palette');
 });
 
-async function shoot(page: import('@playwright/test').Page, name: string): Promise<void> {
+async function shoot(page: Page, name: string): Promise<void> {
   await page.waitForLoadState('networkidle');
   for (const width of WIDTHS) {
     for (const colorScheme of THEMES) {

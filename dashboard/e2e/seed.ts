@@ -46,6 +46,11 @@ LIMITS = { items = 20, total = 50000 }
     content: 'fn get(req) { #{ orders: kv::collection("orders").count() } }\n',
   },
   {
+    path: 'total/[currency].rhai',
+    content:
+      '// What all orders are worth, in a currency that we know.\nconst RATES = #{ eur: 1.0, gbp: 0.87 };\n\nfn get(req) {\n  let rate = global::RATES[req.params.currency];\n  if rate == () {\n    log::warn("asked for an unknown currency", #{ currency: req.params.currency });\n    throw `no rate for ${req.params.currency}`;\n  }\n  #{ total: rate * 300 }\n}\n',
+  },
+  {
     path: 'jobs/order.rhai',
     content:
       'fn on_event(event) {\n  events::publish("order.placed", #{ order: event.key });\n  queue::named("mail").send(event.value);\n}\n',

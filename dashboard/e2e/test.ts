@@ -7,11 +7,12 @@ export { expect } from '@playwright/test';
 export const NAME = 'anna';
 export const PASSWORD = 'plum pear quince';
 
-export const test = base.extend<{ strict: void }, { picloud: PiCloud }>({
+export const test = base.extend<{ strict: void }, { server: string; picloud: PiCloud }>({
+  // Files share a server; one that needs a new one for itself names it otherwise.
+  server: ['shared', { option: true, scope: 'worker' }],
   picloud: [
-    // Playwright reads the names of fixtures from this pattern.
-    // eslint-disable-next-line no-empty-pattern
-    async ({}, use) => {
+    async ({ server }, use) => {
+      void server;
       const picloud = await start();
       await use(picloud);
       await picloud.stop();
@@ -55,9 +56,12 @@ export async function enter(page: Page, picloud: PiCloud): Promise<void> {
   await expect(page.getByRole('heading', { name: 'Apps' })).toBeVisible();
 }
 
-/** That the page as it is has nothing that axe finds wrong, in either theme. */
-export async function checkPage(page: Page): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
+/** That the page as it is has nothing that axe finds wrong, in either theme or in those that are named. */
+export async function checkPage(
+  page: Page,
+  themes: readonly ('light' | 'dark')[] = ['light', 'dark'],
+): Promise<void> {
+  for (const colorScheme of themes) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await expect(page.locator('html')).toHaveAttribute('data-theme', colorScheme);
     // Colours that are on their way to another theme are neither one's.
