@@ -67,7 +67,11 @@ async function shoot(page: Page, name: string): Promise<void> {
     for (const colorScheme of THEMES) {
       await page.setViewportSize({ width, height: width < 600 ? 844 : 860 });
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.screenshot({ path: `.shots/${name}-${width}-${colorScheme}.png`, fullPage: true });
+      await page.screenshot({
+        path: `.shots/${name}-${width}-${colorScheme}.png`,
+        fullPage: true,
+        animations: 'disabled',
+      });
     }
   }
 }

@@ -1,0 +1,111 @@
+/**
+ * How quick it is, in numbers to read: how long a change of pages takes, and
+ * whether a log of 500 lines a second holds up the browser. They depend on the
+ * machine, so nothing fails by them.
+ */
+import type { Page } from '@playwright/test';
+import { appPages, type Entry } from '../src/lib/nav';
+import { deploy } from './apps';
+import { PATTERNS } from './addresses';
+import { seed } from './seed';
+import { enter, expect, test } from './test';
+
+const LINES_PER_S = 500;
+const REQUESTS_PER_S = 5;
+const FOR_S = 20;
+const LINES = LINES_PER_S / REQUESTS_PER_S;
+
+declare global {
+  var PAGES: string[];
+  interface Window {
+    longTasks: number[];
+  }
+}
+globalThis.PAGES = PATTERNS;
+
+test('changes of pages', async ({ page, picloud }) => {
+  await enter(page, picloud);
+  await seed(page, picloud, 'quick');
+  await page.goto('/apps/quick');
+  await expect(page.getByRole('heading', { name: 'quick' })).toBeVisible();
+  const entries = appPages('quick').flatMap((group) => group.entries);
+  for (const round of ['first', 'again']) {
+    const took: [Entry, number][] = [];
+    for (const entry of [...entries.slice(1), ...entries.slice(0, 1)]) {
+      took.push([entry, await change(page, entry)]);
+    }
+    took.sort(([, a], [, b]) => b - a);
+    const ms = took.map(([, each]) => each);
+    console.log(
+      `${round}: median ${ms[Math.floor(ms.length / 2)]?.toFixed(0)} ms, slowest`,
+      took.slice(0, 4).map(([{ label }, each]) => `${label} ${each.toFixed(0)} ms`),
+    );
+  }
+});
+
+test('a log that comes fast', async ({ page, picloud }) => {
+  await enter(page, picloud);
+  const script = `fn get(req) {
+    for i in 0..${LINES} { log::info(\`line \${i} of \${req.query.n}\`, #{ request: req.query.n }); }
+}
+`;
+  await deploy(page, picloud, 'loud', { 'index.rhai': script });
+  await page.addInitScript(() => {
+    window.longTasks = [];
+    new PerformanceObserver((list) => {
+      window.longTasks.push(...list.getEntries().map(({ duration }) => duration));
+    }).observe({ type: 'longtask' });
+  });
+  await page.goto('/apps/loud/logs');
+  await expect(page.getByRole('heading', { name: 'No lines yet' })).toBeVisible();
+  await page.evaluate(() => (window.longTasks = []));
+  const begun = performance.now();
+  const asked: Promise<unknown>[] = [];
+  for (let n = 0; n < FOR_S * REQUESTS_PER_S; n++) {
+    asked.push(ask(page, picloud.url, n));
+    const next = begun + ((n + 1) * 1_000) / REQUESTS_PER_S;
+    await new Promise((done) => setTimeout(done, Math.max(0, next - performance.now())));
+  }
+  await Promise.all(asked);
+  const sent_s = (performance.now() - begun) / 1_000;
+  const last = `line ${LINES - 1} of ${FOR_S * REQUESTS_PER_S - 1}`;
+  await expect(page.getByRole('log').getByText(last)).toBeVisible();
+  const behind_ms = performance.now() - begun - sent_s * 1_000;
+  const tasks = await page.evaluate(() => window.longTasks);
+  console.log(
+    `${((FOR_S * LINES_PER_S) / sent_s).toFixed(0)} lines/s for ${sent_s.toFixed(1)} s;`,
+    `the last was seen ${behind_ms.toFixed(0)} ms after its answer;`,
+    `${tasks.length} long tasks, the longest ${Math.max(0, ...tasks).toFixed(0)} ms`,
+  );
+});
+
+/** From the click on the navigation until the page is painted, in milliseconds. */
+async function change(page: Page, entry: Entry): Promise<number> {
+  return page.evaluate(async (href) => {
+    const link = document.querySelector<HTMLAnchorElement>(`nav a[href="${href}"]`);
+    if (link === null) throw new Error(`nothing leads to ${href}`);
+    const before = document.querySelector('main h1');
+    const began = performance.now();
+    link.click();
+    await new Promise<void>((done) => {
+      const look = () => {
+        const now = document.querySelector('main h1');
+        // The page is another one, and not only its address.
+        if (location.pathname === href && now !== null && now !== before) done();
+        else requestAnimationFrame(look);
+      };
+      look();
+    });
+    // The frame in which it is has been painted when the next task runs.
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    return performance.now() - began;
+  }, entry.href);
+}
+
+async function ask(page: Page, url: string, n: number): Promise<void> {
+  const answer = await page.request.post('/api/v1/apps/loud/invoke', {
+    headers: { origin: url },
+    data: { path: `/?n=${n}` },
+  });
+  if (!answer.ok()) throw new Error(await answer.text());
+}
