@@ -4,5 +4,10 @@ import type { PageLoad } from './$types';
 export const load: PageLoad = async ({ fetch, params, depends }) => {
   depends('app:secrets');
   const path = { app: params.app };
-  return { secrets: await ask(api(fetch).GET('/apps/{app}/secrets', { params: { path } })) };
+  const client = api(fetch);
+  const [secrets, config] = await Promise.all([
+    ask(client.GET('/apps/{app}/secrets', { params: { path } })),
+    ask(client.GET('/apps/{app}/config', { params: { path } })),
+  ]);
+  return { secrets, config };
 };
