@@ -81,7 +81,7 @@ impl Backups {
         Head {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            database: self.stores.database_name().to_owned(),
+            database: self.stores.kind().to_owned(),
             created_at_ms,
             master_key: master_key.to_owned(),
             app,

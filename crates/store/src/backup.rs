@@ -78,15 +78,6 @@ pub enum Error {
 }
 
 impl Stores {
-    /// Which database this is, as a backup's first line names it.
-    #[must_use]
-    pub fn database_name(&self) -> &'static str {
-        match &self.database {
-            Database::Sqlite(_) => "sqlite",
-            Database::Postgres(_) => "postgres",
-        }
-    }
-
     /// A backup of what is committed at this moment, made while it is taken.
     /// Nobody waits for it. Dropped before its end, it stops; an error ends it
     /// before its last line.

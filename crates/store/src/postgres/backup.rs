@@ -64,9 +64,7 @@ impl PostgresDatabase {
             .map_err(failed)?;
         Ok(Some(Replacing(transaction)))
     }
-}
 
-impl PostgresDatabase {
     /// Numbers for an app that is to be imported.
     pub(crate) async fn reserve(&self) -> Result<Numbers, StoreError> {
         let (app, kv_version, files_version) = sqlx::query_as(

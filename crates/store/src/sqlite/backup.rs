@@ -11,9 +11,9 @@ use crate::backup::{Lines, NewApp, Numbers, Rows, Target};
 use crate::convert::{failed, hash, signed};
 
 impl SqliteDatabase {
-    /// Writes all rows as they are now. Which files' contents go with them. Whoever writes
-    /// meanwhile is not held up; the log of changes cannot be shortened before
-    /// this is done.
+    /// Writes all rows as they are now, and says which files' contents go with
+    /// them. Whoever writes meanwhile is not held up; the log of changes cannot
+    /// be shortened before this is done.
     pub(crate) async fn dump(
         &self,
         only: Option<AppId>,
@@ -45,9 +45,7 @@ impl SqliteDatabase {
         .map_err(failed)?;
         stored.into_iter().map(|(app, bytes)| Ok((AppId(app), hash(&bytes)?))).collect()
     }
-}
 
-impl SqliteDatabase {
     /// Numbers for an app that is to be imported.
     pub(crate) async fn reserve(&self) -> Result<Numbers, StoreError> {
         let mut transaction = self.main.writer.begin().await?;

@@ -11,11 +11,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use picloud_executor_core::OutsideChange;
 use picloud_executor_core::unit_of_work::{FileUnit, Quota};
 use picloud_shared::files::{self, Bucket, Files as _, Info, Pieces};
 use picloud_shared::kv::Range;
-use picloud_shared::{App, Limits, Outcome, StoreError};
+use picloud_shared::{App, Limits, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -29,8 +28,6 @@ use crate::http::problem::Problem;
 use crate::http::static_files::conditions::is_cached;
 use crate::node::Node;
 
-/// How often a deletion is tried that others keep changing.
-const ATTEMPTS: u32 = 8;
 /// What stays as it is in a file's name in a header (RFC 8187).
 const IN_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
@@ -205,7 +202,7 @@ async fn put(
         Problem::new(408, "timed_out", detail)
     })?;
     let info = info.map_err(problem)?;
-    if !commit(&node, &app, &unit).await? {
+    if !outside::commit_units(&node, &app, None, Some(&unit)).await? {
         return Err(StoreError::Conflict.into());
     }
     Ok(Json(FileInfo::new(&path, info)))
@@ -225,12 +222,12 @@ async fn delete(
     OfApp(app): OfApp,
     Path((_app, bucket, path)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Problem> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..outside::ATTEMPTS {
         let unit = unit(&node, &app);
         if !unit.delete(&bucket, &path).await.map_err(problem)? {
             return Err(Problem::not_found("there is no such file"));
         }
-        if commit(&node, &app, &unit).await? {
+        if outside::commit_units(&node, &app, None, Some(&unit)).await? {
             return Ok(StatusCode::NO_CONTENT);
         }
     }
@@ -250,25 +247,6 @@ fn unit(node: &Node, app: &App) -> FileUnit {
         node.clock.now_ms(),
         quota,
     )
-}
-
-/// Whether it is committed; not if others changed the same file meanwhile.
-async fn commit(node: &Node, app: &App, unit: &FileUnit) -> Result<bool, Problem> {
-    let limits = Limits::default().with(&app.limits);
-    let emitter = outside::emitter(node, app).await?;
-    let change = OutsideChange {
-        app: app.id,
-        limits: &limits,
-        emitter: &emitter,
-        kv: None,
-        files: Some(unit),
-        sent: vec![],
-    };
-    match node.executor.commit_outside(change).await {
-        Ok(()) => Ok(true),
-        Err(Outcome::Conflict) => Ok(false),
-        Err(outcome) => Err(outside::problem(&outcome)),
-    }
 }
 
 /// Consumed, so that it can be passed to `map_err`.

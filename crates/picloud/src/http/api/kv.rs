@@ -7,10 +7,9 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use http::StatusCode;
-use picloud_executor_core::OutsideChange;
 use picloud_executor_core::unit_of_work::{KvUnit, Quota};
 use picloud_shared::kv::{self, Collection, Key, Kv, Range};
-use picloud_shared::{App, Limits, Outcome, StoreError};
+use picloud_shared::{App, Limits, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -23,8 +22,6 @@ use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
 
-/// How often a write is tried that others keep changing.
-const ATTEMPTS: u32 = 8;
 
 type CollectionList = List<CollectionView>;
 type EntryList = List<EntryView>;
@@ -178,10 +175,10 @@ async fn set(
     let value = body::read(request_body, kv::MAX_VALUE_BYTES as u64).await?;
     let value = String::from_utf8(value.into())
         .map_err(|_| Problem::bad_request("invalid_value", "the value is not UTF-8"))?;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..outside::ATTEMPTS {
         let unit = kv_unit(&node, &app);
         unit.set(&collection, &key, value.clone(), query.ttl).await.map_err(problem)?;
-        if commit(&node, &app, &unit).await? {
+        if outside::commit_units(&node, &app, Some(&unit), None).await? {
             return Ok(StatusCode::NO_CONTENT);
         }
     }
@@ -202,12 +199,12 @@ async fn delete(
     OfApp(app): OfApp,
     Path((_app, collection, key)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Problem> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..outside::ATTEMPTS {
         let unit = kv_unit(&node, &app);
         if !unit.delete(&collection, &key).await.map_err(problem)? {
             return Err(Problem::not_found("there is no such entry"));
         }
-        if commit(&node, &app, &unit).await? {
+        if outside::commit_units(&node, &app, Some(&unit), None).await? {
             return Ok(StatusCode::NO_CONTENT);
         }
     }
@@ -219,25 +216,6 @@ fn kv_unit(node: &Node, app: &App) -> KvUnit {
     let quota = Quota { max_bytes: limits.kv_bytes, used_bytes: None };
     let store = Arc::clone(&node.stores.kv);
     KvUnit::new(app.id, store, node.clock.now_ms(), &limits, quota)
-}
-
-/// Whether it is committed; not if others changed the same things meanwhile.
-async fn commit(node: &Node, app: &App, unit: &KvUnit) -> Result<bool, Problem> {
-    let limits = Limits::default().with(&app.limits);
-    let emitter = outside::emitter(node, app).await?;
-    let change = OutsideChange {
-        app: app.id,
-        limits: &limits,
-        emitter: &emitter,
-        kv: Some(unit),
-        files: None,
-        sent: vec![],
-    };
-    match node.executor.commit_outside(change).await {
-        Ok(()) => Ok(true),
-        Err(Outcome::Conflict) => Ok(false),
-        Err(outcome) => Err(outside::problem(&outcome)),
-    }
 }
 
 /// Consumed, so that it can be passed to `map_err`.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use picloud_executor_core::unit_of_work::{FileUnit, KvUnit};
 use picloud_executor_core::{OutsideChange, ServiceEventEmitter};
 use picloud_orchestrator_core::RunnableApp;
 use picloud_shared::outbox::{Cause, Emitted, EventId};
@@ -10,6 +11,9 @@ use picloud_shared::{App, Limits, Outcome};
 
 use crate::http::problem::Problem;
 use crate::node::Node;
+
+/// How often a change is tried that others keep changing under one's hands.
+pub(super) const ATTEMPTS: u32 = 8;
 
 /// The app's active release, if it has one. Another app that has its name
 /// since is not it.
@@ -41,6 +45,25 @@ pub(super) async fn commit(
     let change =
         OutsideChange { app: app.id, limits: &limits, emitter, kv: None, files: None, sent };
     node.executor.commit_outside(change).await.map_err(|outcome| problem(&outcome))
+}
+
+/// Whether the units are committed; not if others changed the same things
+/// meanwhile.
+pub(super) async fn commit_units(
+    node: &Node,
+    app: &App,
+    kv: Option<&KvUnit>,
+    files: Option<&FileUnit>,
+) -> Result<bool, Problem> {
+    let limits = Limits::default().with(&app.limits);
+    let emitter = &emitter(node, app).await?;
+    let change =
+        OutsideChange { app: app.id, limits: &limits, emitter, kv, files, sent: Vec::new() };
+    match node.executor.commit_outside(change).await {
+        Ok(()) => Ok(true),
+        Err(Outcome::Conflict) => Ok(false),
+        Err(outcome) => Err(problem(&outcome)),
+    }
 }
 
 /// Why a change was not committed.
