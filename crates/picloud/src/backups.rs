@@ -3,30 +3,35 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
-use picloud_shared::App;
+use picloud_shared::{App, AppId, UserId};
 use picloud_store::backup::{Error, FORMAT, Head, Import, Imported};
 use picloud_store::{DirContents, Stores};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
+
+use crate::one_each::{OneEach, Turn};
 
 /// A backup as it is made. An error ends it.
 type Chunks = BoxStream<'static, io::Result<Bytes>>;
+pub type ImportTurn = Turn<Option<UserId>>;
 
-/// Makes one backup at a time: each has the database keep a moment of the past.
+/// Makes one backup at a time, and of each app one bundle: they have the database
+/// keep a moment of the past.
 pub struct Backups {
     stores: Stores,
     contents: DirContents,
     /// The data directory.
     dir: PathBuf,
     stopping: watch::Sender<bool>,
-    turn: Arc<Semaphore>,
-    /// One of these at a time, too: nobody's bundle keeps the backup waiting.
-    exports: Arc<Semaphore>,
-    imports: Semaphore,
+    turn: OneEach<()>,
+    /// Nobody's bundle keeps another's waiting, or the backup, however slowly
+    /// it is taken or comes.
+    exports: OneEach<AppId>,
+    /// By whose the app will be; the operator's without.
+    imports: OneEach<Option<UserId>>,
 }
 
 impl Backups {
@@ -43,32 +48,32 @@ impl Backups {
             contents,
             dir: dir.to_owned(),
             stopping,
-            turn: one(),
-            exports: one(),
-            imports: Semaphore::new(1),
+            turn: OneEach::default(),
+            exports: OneEach::default(),
+            imports: OneEach::default(),
         }
     }
 
     /// A backup, as it is made; `None` while there is another one.
     pub fn begin(&self, created_at_ms: u64, master_key: &str) -> Option<Chunks> {
-        let turn = Arc::clone(&self.turn).try_acquire_owned().ok()?;
+        let turn = self.turn.begin(())?;
         let head = self.head(created_at_ms, master_key, None);
         let backup = self.stores.backup(&self.contents, head, &self.dir);
         Some(self.until_stopping(backup.boxed(), turn))
     }
 
-    /// A bundle of the app, as it is made; `None` while there is another one.
+    /// A bundle of the app, as it is made; `None` while there is another one of it.
     pub fn export(&self, app: &App, created_at_ms: u64, master_key: &str) -> Option<Chunks> {
-        let turn = Arc::clone(&self.exports).try_acquire_owned().ok()?;
+        let turn = self.exports.begin(app.id)?;
         let head = self.head(created_at_ms, master_key, Some(app.slug.to_string()));
         let bundle = self.stores.export(&self.contents, head, app.id, &self.dir);
         Some(self.until_stopping(bundle.boxed(), turn))
     }
 
-    /// The one who imports now, and a file without a name for what comes;
-    /// `None` while there is another one.
-    pub fn begin_import(&self) -> Option<io::Result<(SemaphorePermit<'_>, File)>> {
-        let turn = self.imports.try_acquire().ok()?;
+    /// The turn of who imports, and a file without a name for what comes;
+    /// `None` while they import another app.
+    pub fn begin_import(&self, owner: Option<UserId>) -> Option<io::Result<(ImportTurn, File)>> {
+        let turn = self.imports.begin(owner)?;
         Some(tempfile::tempfile_in(&self.dir).map(|file| (turn, file)))
     }
 
@@ -89,7 +94,7 @@ impl Backups {
     }
 
     /// The turn is over when the stream is dropped.
-    fn until_stopping(&self, chunks: Chunks, turn: OwnedSemaphorePermit) -> Chunks {
+    fn until_stopping(&self, chunks: Chunks, turn: impl Send + 'static) -> Chunks {
         let state = (chunks, self.stopping.subscribe(), turn);
         stream::unfold(state, async |(mut chunks, mut stopping, turn)| {
             let chunk = tokio::select! {
@@ -102,8 +107,4 @@ impl Backups {
         })
         .boxed()
     }
-}
-
-fn one() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(1))
 }

@@ -10,6 +10,7 @@ mod data_dir;
 mod dns;
 mod http;
 mod node;
+mod one_each;
 pub mod server;
 mod tester;
 mod traces;

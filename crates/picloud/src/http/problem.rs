@@ -62,6 +62,12 @@ impl Problem {
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// What is asked for is done for the app already, one at a time.
+    pub(super) fn app_busy(detail: impl Into<String>) -> Self {
+        Self::new(429, "app_busy", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     /// The server does as much as it can.
     pub(super) fn instance_busy(detail: impl Into<String>) -> Self {
         Self::new(503, "instance_busy", detail)

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use picloud_store::testing::with_postgres;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Ended, Picloud, command, run};
+use crate::support::{Ended, PATIENCE, Picloud, command, run};
 
 const MANIFEST: &str = "name = \"shop\"\n[config]\nGREETING = \"hello\"\n\
     [[schedules]]\nname = \"yearly\"\ncron = \"0 4 1 1 *\"\nhandler = \"index.rhai#yearly\"\n\
@@ -371,13 +372,7 @@ async fn a_backup_is_for_admins_one_at_a_time_and_ends_with_the_server() {
     let anonymous = server.send("POST", "/api/v1/backup", &[("host", "localhost")], "").await;
     assert_eq!(anonymous.status, 401, "{anonymous:?}");
 
-    // More than waits on the way, so that it is under way until it is read.
-    let noise: Vec<u8> =
-        (0..9 << 20).map(|n: u32| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
-    let archive = [("noise.bin".to_owned(), noise.into())].into();
-    let archive = picloud_manager_core::archive::pack(&archive).unwrap();
-    let deployed = server.api("POST", "/apps/big/releases", archive).await;
-    assert_eq!(deployed.status, 201, "{deployed:?}");
+    deploy_noise(&server, "big").await;
     let http = picloud::client::http(false).build().unwrap();
     let post = || http.post(server.url("/api/v1/backup")).bearer_auth(server.token());
     let mut slow = post().send().await.unwrap();
@@ -396,6 +391,69 @@ async fn a_backup_is_for_admins_one_at_a_time_and_ends_with_the_server() {
     };
     assert!(broken, "an answer that ends early does not end well");
     assert!(server.wait().success());
+}
+
+/// Deploys more than waits on the way, so that whoever has it sent is sent to
+/// until they have read.
+async fn deploy_noise(server: &Picloud, app: &str) {
+    let noise: Vec<u8> =
+        (0..9 << 20).map(|n: u32| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
+    let archive = [("noise.bin".to_owned(), noise.into())].into();
+    let archive = picloud_manager_core::archive::pack(&archive).unwrap();
+    let deployed = server.api("POST", &format!("/apps/{app}/releases"), archive).await;
+    assert_eq!(deployed.status, 201, "{deployed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_exports_or_imports_slowly_keeps_nobody_else_waiting() {
+    let server = Picloud::start(&[]);
+    let mut bearers = Vec::new();
+    for name in ["alice", "bob"] {
+        let token = server.account(name, "member").await;
+        let bearer = format!("Bearer {token}");
+        let headers = [("host", "localhost"), ("authorization", &*bearer)];
+        let script = format!("/api/v1/apps/of-{name}/scripts/index.rhai");
+        assert_eq!(server.send("PUT", &script, &headers, "1").await.status, 201);
+        deploy_noise(&server, &format!("of-{name}")).await;
+        bearers.push(bearer);
+    }
+    let http = picloud::client::http(false).build().unwrap();
+    let export = async |owner: usize, app: &str| {
+        let get = http.get(server.url(&format!("/api/v1/apps/{app}/export")));
+        get.header("authorization", &bearers[owner]).send().await.unwrap()
+    };
+    let slow = export(0, "of-alice").await;
+    assert_eq!(slow.status(), 200);
+    let again = export(0, "of-alice").await;
+    assert_eq!(
+        (again.status(), &again.headers()["retry-after"]),
+        (429.try_into().unwrap(), &"1".parse().unwrap())
+    );
+    let bundle = export(1, "of-bob").await.bytes().await.unwrap();
+
+    // A body that does not come to its end.
+    let (pieces, body) = tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(1);
+    let body =
+        futures_util::stream::unfold(body, async |mut body| Some((body.recv().await?, body)));
+    let import = |bearer: &str, app: &str, body: reqwest::Body| {
+        let post = http.post(server.url(&format!("/api/v1/apps/{app}/import")));
+        post.header("authorization", bearer).body(body).send()
+    };
+    let stuck = tokio::spawn(import(&bearers[0], "stuck", reqwest::Body::wrap_stream(body)));
+    let end = Instant::now() + PATIENCE;
+    let busy = loop {
+        let answer = import(&bearers[0], "more", bundle.clone().into()).await.unwrap();
+        if answer.status() != 201 {
+            break answer;
+        }
+        server.api("DELETE", "/apps/more", "").await;
+        assert!(Instant::now() < end, "the first import never begins");
+    };
+    assert_eq!(busy.status(), 429);
+    let other = import(&bearers[1], "other", bundle.into()).await.unwrap();
+    assert_eq!(other.status(), 201, "{:?}", other.text().await);
+    drop((pieces, slow));
+    stuck.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,7 +59,7 @@ struct ImportedView {
 )]
 async fn export(State(node): State<Arc<Node>>, OfApp(app): OfApp) -> Result<Response, Problem> {
     let bundle = node.backups.export(&app, node.clock.now_ms(), node.vault.fingerprint());
-    let bundle = bundle.ok_or_else(|| Problem::instance_busy("another app is being exported"))?;
+    let bundle = bundle.ok_or_else(|| Problem::app_busy("the app is being exported already"))?;
     let name = format!("attachment; filename=\"{}.picloud\"", app.slug);
     let headers =
         [(header::CONTENT_TYPE, "application/gzip"), (header::CONTENT_DISPOSITION, &name)];
@@ -106,9 +106,9 @@ async fn import(
         {
             let (node, slug) = (Arc::clone(&node), slug.clone());
             async move {
-                let begun = node.backups.begin_import();
+                let begun = node.backups.begin_import(owner);
                 let begun =
-                    begun.ok_or_else(|| Problem::instance_busy("another app is imported"))?;
+                    begun.ok_or_else(|| Problem::app_busy("you are importing another app"))?;
                 let (_turn, file) = begun.map_err(full)?;
                 let file = received(request_body, file, room).await?;
                 let is_path = |path: &str| path::check(path).is_ok();

@@ -1,13 +1,11 @@
 //! Checking files without deploying them, for editors.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use http::{HeaderValue, header};
 use picloud_manager_core::{Checked, Issue};
 use picloud_shared::{AppId, manifest};
 use serde::Serialize;
@@ -21,6 +19,7 @@ use crate::http::auth::OfApp;
 use crate::http::error_pages;
 use crate::http::problem::Problem;
 use crate::node::Node;
+use crate::one_each::OneEach;
 
 /// How long a check may take, its waiting included.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,34 +31,13 @@ pub(super) fn router() -> OpenApiRouter<Arc<Node>> {
 /// Checks that are under way: one at a time of each app, and one that compiles,
 /// so that deploys have the rest of the compilers.
 pub struct Checks {
-    apps: Mutex<HashSet<AppId>>,
+    apps: OneEach<AppId>,
     turn: Semaphore,
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { apps: Mutex::default(), turn: Semaphore::new(1) }
-    }
-}
-
-impl Checks {
-    /// The app's one check; `None` while there is another.
-    fn begin(&self, app: AppId) -> Option<Check<'_>> {
-        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        // Made only where there is none: to drop one takes the lock.
-        apps.insert(app).then(|| Check { checks: self, app })
-    }
-}
-
-/// Over when it is dropped.
-struct Check<'a> {
-    checks: &'a Checks,
-    app: AppId,
-}
-
-impl Drop for Check<'_> {
-    fn drop(&mut self) {
-        self.checks.apps.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.app);
+        Self { apps: OneEach::default(), turn: Semaphore::new(1) }
     }
 }
 
@@ -150,10 +128,8 @@ async fn check(
     request_body: Body,
 ) -> Result<Json<CheckView>, Problem> {
     let files = unpacked(&node, request_body).await?;
-    let Some(_check) = node.checks.begin(app.id) else {
-        let problem = Problem::new(429, "app_busy", "the app's files are being checked; try again");
-        return Err(problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1")));
-    };
+    let busy = || Problem::app_busy("the app's files are being checked; try again");
+    let _check = node.checks.apps.begin(app.id).ok_or_else(busy)?;
     let checked = tokio::time::timeout(TIMEOUT, async {
         // Never refused: nobody closes the semaphore.
         let _turn = node.checks.turn.acquire().await;
@@ -171,17 +147,6 @@ async fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_app_has_one_check_at_a_time() {
-        let checks = Checks::default();
-        let first = checks.begin(AppId(1));
-        assert!(first.is_some());
-        assert!(checks.begin(AppId(1)).is_none());
-        assert!(checks.begin(AppId(2)).is_some());
-        drop(first);
-        assert!(checks.begin(AppId(1)).is_some());
-    }
 
     #[test]
     fn a_warning_about_the_manifest_names_it() {

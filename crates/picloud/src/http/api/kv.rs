@@ -22,7 +22,6 @@ use crate::http::body;
 use crate::http::problem::Problem;
 use crate::node::Node;
 
-
 type CollectionList = List<CollectionView>;
 type EntryList = List<EntryView>;
 

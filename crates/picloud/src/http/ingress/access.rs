@@ -152,9 +152,7 @@ impl Door<'_> {
                 Err(Problem::host_fault())
             }
             Err(_elapsed) => {
-                let detail = "too many passwords are being checked; try again shortly";
-                Err(Problem::new(429, "app_busy", detail)
-                    .with_header(header::RETRY_AFTER, HeaderValue::from_static("1")))
+                Err(Problem::app_busy("too many passwords are being checked; try again shortly"))
             }
         }
     }
