@@ -30,7 +30,7 @@ fn head(stores: &Stores) -> Head {
     Head {
         format: FORMAT,
         version: "1.2.3".to_owned(),
-        database: stores.database_name().to_owned(),
+        database: stores.kind().to_owned(),
         created_at_ms: NOW,
         master_key: "fingerprint".to_owned(),
         app: None,

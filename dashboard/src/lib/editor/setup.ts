@@ -96,7 +96,8 @@ export function basics(path: string): Extension {
     syntaxHighlighting(colours),
     look,
     overSelection,
-    EditorView.contentAttributes.of({ 'aria-label': path, spellcheck: 'false' }),
+    // Reached by the Tab key in each browser, as what scrolls has to be.
+    EditorView.contentAttributes.of({ 'aria-label': path, spellcheck: 'false', tabindex: '0' }),
   ];
 }
 
