@@ -79,6 +79,11 @@ export class Workspace {
     this.#set([...others, { path, content }]);
   }
 
+  /** Makes a file: a script that answers, or an empty one. */
+  begin(path: string): void {
+    this.write(path, path.endsWith('.rhai') ? 'fn get(req) {\n    "Hello!"\n}\n' : '');
+  }
+
   remove(path: string): void {
     this.#set(this.#files.filter((file) => file.path !== path));
   }
