@@ -1,6 +1,6 @@
 /** What the server counts, from its metrics in Prometheus' text format. */
 
-export interface Sample {
+interface Sample {
   labels: Record<string, string>;
   value: number;
 }

@@ -1,6 +1,6 @@
 import { problemOf } from '$lib/api';
 
-export interface Toast {
+interface Toast {
   id: number;
   text: string;
   bad: boolean;

@@ -8,7 +8,7 @@ import createClient from 'openapi-fetch';
 import type { components, paths } from './schema';
 import { Problem, problemOf } from './problem';
 
-export { Problem, problemOf, type Issue } from './problem';
+export { Problem, problemOf } from './problem';
 export { pages, type Page } from './paging';
 export type Schemas = components['schemas'];
 

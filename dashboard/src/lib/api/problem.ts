@@ -1,6 +1,6 @@
 import type { components } from './schema';
 
-export type Issue = components['schemas']['Issue'];
+type Issue = components['schemas']['Issue'];
 
 /** An answer that says what went wrong, or that there was no answer. */
 export class Problem extends Error {

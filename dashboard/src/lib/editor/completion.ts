@@ -39,7 +39,7 @@ export function candidates(what: Asked, namespaces: Namespace[]): Definition[] {
 }
 
 /** What the expression that ends the text is: `collection`, as signatures name it. */
-export function typeOf(text: string, namespaces: Namespace[]): string | null {
+function typeOf(text: string, namespaces: Namespace[]): string | null {
   const all = namespaces.flatMap(({ definitions }) => definitions);
   const returned = (of: string | null, name: string, mark: '::' | '.') => {
     const definition = all.find(

@@ -7,7 +7,7 @@ const ORIGINALS = [
 ];
 
 function draft(of: Draft['edits']): Draft {
-  return { version: 1, base: 1, saved_ms: 0, edits: of };
+  return { version: 1, base: 1, edits: of };
 }
 
 function storage() {

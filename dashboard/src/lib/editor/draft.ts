@@ -19,8 +19,6 @@ export interface Draft {
   version: 1;
   /** The release that was active when it was begun or last put on top of one; 0 for none. */
   base: number;
-  /** Unix time, milliseconds. */
-  saved_ms: number;
   edits: Record<string, Edit>;
 }
 

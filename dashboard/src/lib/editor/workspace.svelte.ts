@@ -60,10 +60,6 @@ export class Workspace {
       : conflicts(this.#source.files, { ...this.#draft, edits: this.#edited }),
   );
 
-  get savedAt_ms(): number | null {
-    return this.#draft?.saved_ms ?? null;
-  }
-
   isNew(path: string): boolean {
     return !this.#source.files.some((file) => file.path === path);
   }
@@ -116,7 +112,6 @@ export class Workspace {
     this.#draft = {
       version: 1,
       base: this.release,
-      saved_ms: Date.now(),
       edits: Object.fromEntries(rebased),
     };
     this.movedOn = null;
@@ -128,7 +123,7 @@ export class Workspace {
     clearTimeout(this.#saveTimer);
     this.#saveTimer = undefined;
     const base = this.movedOn === null ? this.release : (this.#draft?.base ?? this.release);
-    const draft: Draft = { version: 1, base, saved_ms: Date.now(), edits: this.#edited };
+    const draft: Draft = { version: 1, base, edits: this.#edited };
     try {
       save(this.app, draft);
       this.#draft = Object.keys(draft.edits).length > 0 ? draft : null;
