@@ -8,6 +8,8 @@ import { enter, expect, PASSWORD, NAME, test } from './test';
 const APP = 'hostile';
 /** Leaves an attribute and a tag that it may stand in, and makes an element that runs. */
 const PAYLOAD = `'"><img data-xss src=x onerror=alert(1)>`;
+/** What runs where it becomes an address. */
+const ADDRESS = 'javascript:alert(1)';
 /** Where names have rules, they do not let it through. */
 const SECRET = `/api/v1/apps/${APP}/secrets/${encodeURIComponent(PAYLOAD)}`;
 
@@ -94,7 +96,7 @@ const SHOWN: Record<string, string[]> = {
   '/apps/[app]/executions/[id]': [`thrown ${PAYLOAD}`],
   '/apps/[app]/kv/[collection]': [`"entry ${PAYLOAD.replaceAll('"', '\\"')}"`],
   '/apps/[app]/logs': [`line ${PAYLOAD}`],
-  '/apps/[app]/releases': [`note ${PAYLOAD}`],
+  '/apps/[app]/releases': [`note ${PAYLOAD}`, ADDRESS],
   '/apps/[app]/releases/[number]': [`public/file ${PAYLOAD}.txt`],
   '/apps/[app]/schedules': [`schedule ${PAYLOAD}`],
   '/tokens': [`token ${PAYLOAD}`],
@@ -151,7 +153,7 @@ fn get(req) {
     'job.rhai': 'fn on_schedule(tick) {}\n',
     [`public/file ${PAYLOAD}.txt`]: PAYLOAD,
   };
-  await deploy(page, picloud, APP, files, `note ${PAYLOAD}`);
+  await deploy(page, picloud, APP, files, ADDRESS);
   const index = `${files['index.rhai']}// ${PAYLOAD} again\n`;
   await deploy(page, picloud, APP, { ...files, 'index.rhai': index }, `note ${PAYLOAD}`);
 
