@@ -72,6 +72,16 @@ test('events have their causes and effects', async ({ page }) => {
   await expect(tree.getByRole('link', { name: /events\.publish order\.placed/ })).toBeVisible();
   await expect(tree.getByText('nobody is no address')).toBeVisible();
   await checkPage(page);
+
+  await page.goto(`/apps/${APP}/executions`);
+  await page
+    .getByRole('link', { name: /^events\.publish/ })
+    .first()
+    .click();
+  await expect(page.getByText('Events that began with the same cause')).toBeVisible();
+  await checkPage(page);
+  await page.getByRole('link', { name: /^events\.publish [0-9a-f-]{36}$/ }).click();
+  await expect(page).toHaveURL(/\/events\/[0-9a-f-]{36}$/);
 });
 
 test('a dead letter is mended and replayed', async ({ page }) => {

@@ -504,6 +504,7 @@ impl Drop for Run<'_> {
             release: self.task.release,
             handler: self.task.handler.to_string(),
             cause: std::mem::take(&mut self.task.cause),
+            event: self.task.delivery.and_then(|delivery| delivery.cause.parent),
             started_at_ms: self.started_at_ms,
             duration_us,
             outcome: outcome.to_owned(),

@@ -6,6 +6,7 @@ mod stats;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::outbox::EventId;
 use crate::receipt::Commit;
 use crate::{AppId, ExecutionId, Level, ReleaseNumber, ScriptError, StoreError, Usage};
 
@@ -25,8 +26,11 @@ pub struct Execution {
     pub release: ReleaseNumber,
     /// `file.rhai` or `file.rhai#function`.
     pub handler: String,
-    /// `GET /path` of a request, `service.name` of another event.
+    /// `GET /path` of a request, `service.name` and id of another event.
     pub cause: String,
+    /// The event that it was to handle; `null` for a request.
+    #[serde(default)]
+    pub event: Option<EventId>,
     /// Unix time, milliseconds.
     pub started_at_ms: u64,
     /// From admission to the end of the commit.

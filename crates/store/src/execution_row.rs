@@ -1,6 +1,7 @@
 //! What both databases make of executions and of what is asked about them.
 
 use picloud_shared::execution::{Bucket, ExecutionQuery, OutcomeFilter, StatsQuery};
+use picloud_shared::outbox::EventId;
 use picloud_shared::receipt::{Calls, Commit};
 use picloud_shared::{Execution, StoreError};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub(crate) struct Receipt {
     pub(crate) compile_us: u64,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) commit: Option<Commit>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) event: Option<EventId>,
 }
 
 /// What executions come to, by bucket, in the words of both databases. A
@@ -66,12 +69,13 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl Receipt {
     /// The column of an execution.
     pub(crate) fn column(execution: &Execution) -> Result<Option<String>, StoreError> {
-        let Execution { usage, commit, .. } = execution;
+        let Execution { usage, commit, event, .. } = execution;
         let receipt = Self {
             calls: usage.calls,
             received_bytes: usage.received_bytes,
             compile_us: usage.compile_us,
             commit: *commit,
+            event: *event,
         };
         if receipt == Self::default() { Ok(None) } else { to_json(&receipt).map(Some) }
     }

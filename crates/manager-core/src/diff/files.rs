@@ -32,7 +32,8 @@ pub struct FileDiff {
 
 /// What happened to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+// The name `Change` is the audit log's in the API.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FileChange))]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     Added,

@@ -328,7 +328,20 @@ async fn a_chain_and_a_flood_are_stopped(server: &Picloud) {
     assert_eq!(dead[0]["event"]["fields"]["payload"], 17);
     let event = dead[0]["event"]["id"].as_str().unwrap();
     let detail = server.api("GET", &format!("/apps/app/events/{event}"), "").await.json();
-    assert_eq!(detail["tree"].as_array().unwrap().len(), 18);
+    let tree = detail["tree"].as_array().unwrap();
+    assert_eq!(tree.len(), 18);
+    let executions = server.api("GET", "/apps/app/executions", "").await.json();
+    for (cause, event) in [("POST /", &Value::Null), ("events.publish", &tree[16]["id"])] {
+        let is_of = |e: &Value| e["cause"].as_str().unwrap().starts_with(cause);
+        let is_it = |e: &&Value| is_of(e) && e["event"] == *event;
+        let id = executions["items"].as_array().unwrap().iter().find(is_it).unwrap()["id"].clone();
+        let path = format!("/apps/app/executions/{}", id.as_str().unwrap());
+        let shown = server.api("GET", &path, "").await.json();
+        let ids = |tree: &Value| -> Vec<Value> {
+            tree.as_array().unwrap().iter().map(|event| event["id"].clone()).collect()
+        };
+        assert_eq!(ids(&shown["tree"]), ids(&detail["tree"]), "{cause}");
+    }
 
     server.request("app.localhost", "POST", "/?topic=flood", "").await;
     let flood = |letters: &[Value]| {

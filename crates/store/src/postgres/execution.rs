@@ -343,6 +343,7 @@ fn execution(row: &PgRow) -> Result<Execution, StoreError> {
         release: ReleaseNumber(row.try_get("release").map_err(failed)?),
         handler: text("handler")?,
         cause: text("cause")?,
+        event: receipt.event,
         started_at_ms: get("started_at_ms")?,
         duration_us: get("duration_us")?,
         outcome: text("outcome")?,

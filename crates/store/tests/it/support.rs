@@ -59,6 +59,7 @@ pub fn execution(app: AppId, n: u8) -> Execution {
         release: ReleaseNumber(3),
         handler: "api.rhai#post".to_owned(),
         cause: "GET /a%00b".to_owned(),
+        event: None,
         started_at_ms,
         duration_us: 1_234,
         outcome: "ok".to_owned(),

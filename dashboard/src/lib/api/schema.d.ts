@@ -310,7 +310,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** An execution with its log. */
+        /** An execution with its log, and what it has to do with which events. */
         get: operations["show_execution"];
         put?: never;
         post?: never;
@@ -1382,11 +1382,23 @@ export interface components {
         Calls: {
             [key: string]: number;
         };
-        /**
-         * @description What happened to a file.
-         * @enum {string}
-         */
-        Change: "added" | "removed" | "changed";
+        /** @description A change that somebody asked for. */
+        Change: {
+            /** @description What was asked for: the operation's name in the API's document. */
+            action: string;
+            /** @description The user's name, as it was; `operator` for whoever has the admin's token. */
+            actor: string;
+            /**
+             * Format: int64
+             * @description Unix time, milliseconds.
+             */
+            at_ms: number;
+            ip: string;
+            /** @description What it was asked of: the path in the API. */
+            target: string;
+            /** @description The API token that was presented, by its name. */
+            token?: string | null;
+        };
         /** @description What there is to say of the files. */
         CheckView: {
             /**
@@ -1704,7 +1716,7 @@ export interface components {
              * @description Runs that it took, more than one after conflicts.
              */
             attempts: number;
-            /** @description `GET /path` of a request, `service.name` of another event. */
+            /** @description `GET /path` of a request, `service.name` and id of another event. */
             cause: string;
             commit?: components["schemas"]["Commit"] | null;
             /**
@@ -1713,6 +1725,7 @@ export interface components {
              */
             duration_us: number;
             error?: components["schemas"]["ScriptError"] | null;
+            event?: components["schemas"]["EventId"] | null;
             /** @description `file.rhai` or `file.rhai#function`. */
             handler: string;
             id: components["schemas"]["ExecutionId"];
@@ -1746,9 +1759,13 @@ export interface components {
              */
             waiting: number;
         };
-        /** @description An execution with its log. */
+        /**
+         * @description An execution with its log, and the events that began with the same cause, a
+         *     cause before its effects.
+         */
         ExecutionDetail: components["schemas"]["Execution"] & {
             logs: components["schemas"]["LogLine"][];
+            tree: components["schemas"]["Event"][];
         };
         /**
          * Format: uuid
@@ -1760,9 +1777,14 @@ export interface components {
             /** @description To be passed as `after`; `null` on the last page. */
             next: string | number | null;
         };
+        /**
+         * @description What happened to a file.
+         * @enum {string}
+         */
+        FileChange: "added" | "removed" | "changed";
         /** @description A file that is not the same in both releases. */
         FileDiff: components["schemas"]["Contents"] & {
-            change: components["schemas"]["Change"];
+            change: components["schemas"]["FileChange"];
             /**
              * Format: int64
              * @description Before; not of a file that is added.

@@ -1,4 +1,4 @@
-import type { AuditEntry } from '$lib/api/audit';
+import type { Schemas } from '$lib/api';
 
 /** By what changes are narrowed, as the address names it. */
 export const FILTERS = ['who', 'what', 'answer', 'text'] as const;
@@ -15,7 +15,7 @@ export function asked(search: URLSearchParams): Filters {
   };
 }
 
-export function matches(entry: AuditEntry, { who, what, answer, text }: Filters): boolean {
+export function matches(entry: Schemas['Entry'], { who, what, answer, text }: Filters): boolean {
   const done = entry.status != null && entry.status < 400;
   const said = [entry.actor, entry.token ?? '', words(entry.action), entry.target, entry.ip];
   return (

@@ -143,6 +143,7 @@ mod tests {
             release: ReleaseNumber(1),
             handler: "index.rhai".to_owned(),
             cause: "GET /\u{1b}[2J".to_owned(),
+            event: None,
             started_at_ms: 0,
             duration_us: 1_500,
             outcome: outcome.to_owned(),

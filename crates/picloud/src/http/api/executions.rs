@@ -21,6 +21,7 @@ use utoipa_axum::routes;
 
 use super::follow::{self, Format, Item, Source};
 use super::{DEFAULT_PAGE, List, MAX_PAGE, Page, Path, Query};
+use crate::client::Event;
 use crate::http::auth::{OfApp, Standing};
 use crate::http::problem::Problem;
 use crate::node::Node;
@@ -234,15 +235,17 @@ impl Fresh {
     }
 }
 
-/// An execution with its log.
+/// An execution with its log, and the events that began with the same cause, a
+/// cause before its effects.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ExecutionDetail {
     #[serde(flatten)]
     pub(super) execution: Execution,
     pub(super) logs: Vec<LogLine>,
+    pub(super) tree: Vec<Event>,
 }
 
-/// An execution with its log.
+/// An execution with its log, and what it has to do with which events.
 #[utoipa::path(
     get,
     path = "/apps/{app}/executions/{id}",
@@ -271,5 +274,17 @@ pub(super) async fn detail(
     let store = &node.stores.executions;
     let Some(execution) = store.execution(app, id).await? else { return Ok(None) };
     let query = LogQuery { execution: Some(id), limit: MAX_LINES, ..LogQuery::default() };
-    Ok(Some(ExecutionDetail { execution, logs: store.logs(app, &query).await? }))
+    let logs = store.logs(app, &query).await?;
+    let outbox = &node.stores.outbox;
+    let root = match execution.event {
+        Some(event) => outbox.find(app, event).await?.map(|found| found.event.cause.root),
+        None => Some(id.0),
+    };
+    let tree = match root {
+        Some(root) => outbox.tree(app, root).await?,
+        // The event is no longer kept.
+        None => Vec::new(),
+    };
+    let tree = tree.into_iter().map(Event::from).collect();
+    Ok(Some(ExecutionDetail { execution, logs, tree }))
 }

@@ -3,6 +3,7 @@
 use picloud_shared::execution::{
     Bucket, ExecutionQuery, HistoryCap, LINE_OVERHEAD_BYTES, LogQuery, OutcomeFilter, StatsQuery,
 };
+use picloud_shared::outbox::EventId;
 use picloud_shared::receipt::{Commit, Service};
 use picloud_shared::{AppId, Execution, Level, LogLine, Position, ReleaseNumber, ScriptError};
 use picloud_store::Stores;
@@ -102,6 +103,7 @@ async fn a_receipt_comes_back_service_by_service(stores: &Stores) {
     recorded.usage.calls.count(Service::Log);
     recorded.usage.received_bytes = u64::MAX;
     recorded.usage.compile_us = 7;
+    recorded.event = Some(EventId(execution(app, 2).id.0));
     recorded.commit = Some(Commit { entries: 1, files: 2, events: 3, bytes: 4 });
     stores.executions.record(std::slice::from_ref(&recorded), &[]).await.unwrap();
     assert_eq!(newest(stores, app).await, [recorded]);

@@ -1,9 +1,8 @@
 import { api, ask } from '$lib/api';
-import { entries } from '$lib/api/audit';
 import type { PageLoad } from './$types';
 
 export const load: PageLoad = async ({ fetch, params }) => {
   const path = { app: params.app };
   const call = api(fetch).GET('/apps/{app}/audit', { params: { path, query: { limit: 50 } } });
-  return { log: entries(await ask(call)) };
+  return { log: await ask(call) };
 };
