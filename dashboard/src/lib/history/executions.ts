@@ -6,3 +6,8 @@ export async function executions(
 ): Promise<Schemas['ExecutionList']> {
   return (await ask(call)) as Schemas['ExecutionList'];
 }
+
+/** What began an execution, without the name of the event, which is none to read. */
+export function cause({ cause, event }: Pick<Schemas['Execution'], 'cause' | 'event'>): string {
+  return event == null ? cause : cause.replace(` ${event}`, '');
+}
