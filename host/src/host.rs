@@ -64,7 +64,7 @@ impl Builder {
     }
 
     /// How many scripts' images to hold. 512 by default; each takes a file
-    /// descriptor and, typically, half a megabyte.
+    /// descriptor and, typically, a megabyte.
     #[must_use]
     pub fn images(mut self, images: NonZeroUsize) -> Self {
         self.images = images;

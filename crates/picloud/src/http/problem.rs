@@ -62,7 +62,7 @@ impl Problem {
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// What is asked for is done for the app already, one at a time.
+    /// As much is under way for the app, or for who asks, as may be at one time.
     pub(super) fn app_busy(detail: impl Into<String>) -> Self {
         Self::new(429, "app_busy", detail)
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
