@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
-use picloud_shared::{App, AppId, UserId};
+use picloud_shared::{App, UserId};
 use picloud_store::backup::{Error, FORMAT, Head, Import, Imported};
 use picloud_store::{DirContents, Stores};
 use tokio::sync::watch;
@@ -16,9 +16,11 @@ use crate::one_each::{OneEach, Turn};
 
 /// A backup as it is made. An error ends it.
 type Chunks = BoxStream<'static, io::Result<Bytes>>;
-pub type ImportTurn = Turn<Option<UserId>>;
+/// A user; `None` is the operator.
+type Who = Option<UserId>;
+pub type ImportTurn = Turn<Who>;
 
-/// Makes one backup at a time, and of each app one bundle: they have the database
+/// Makes one backup at a time, and for each user one bundle: they have the database
 /// keep a moment of the past.
 pub struct Backups {
     stores: Stores,
@@ -27,11 +29,11 @@ pub struct Backups {
     dir: PathBuf,
     stopping: watch::Sender<bool>,
     turn: OneEach<()>,
-    /// Nobody's bundle keeps another's waiting, or the backup, however slowly
-    /// it is taken or comes.
-    exports: OneEach<AppId>,
-    /// By whose the app will be; the operator's without.
-    imports: OneEach<Option<UserId>>,
+    /// By who exports. Nobody's bundle keeps another's waiting, or the backup,
+    /// however slowly it is taken or comes, and nobody has many.
+    exports: OneEach<Who>,
+    /// By whose the app will be.
+    imports: OneEach<Who>,
 }
 
 impl Backups {
@@ -62,9 +64,15 @@ impl Backups {
         Some(self.until_stopping(backup.boxed(), turn))
     }
 
-    /// A bundle of the app, as it is made; `None` while there is another one of it.
-    pub fn export(&self, app: &App, created_at_ms: u64, master_key: &str) -> Option<Chunks> {
-        let turn = self.exports.begin(app.id)?;
+    /// A bundle of the app, as it is made; `None` while `who` takes another one.
+    pub fn export(
+        &self,
+        who: Who,
+        app: &App,
+        created_at_ms: u64,
+        master_key: &str,
+    ) -> Option<Chunks> {
+        let turn = self.exports.begin(who)?;
         let head = self.head(created_at_ms, master_key, Some(app.slug.to_string()));
         let bundle = self.stores.export(&self.contents, head, app.id, &self.dir);
         Some(self.until_stopping(bundle.boxed(), turn))
@@ -72,7 +80,7 @@ impl Backups {
 
     /// The turn of who imports, and a file without a name for what comes;
     /// `None` while they import another app.
-    pub fn begin_import(&self, owner: Option<UserId>) -> Option<io::Result<(ImportTurn, File)>> {
+    pub fn begin_import(&self, owner: Who) -> Option<io::Result<(ImportTurn, File)>> {
         let turn = self.imports.begin(owner)?;
         Some(tempfile::tempfile_in(&self.dir).map(|file| (turn, file)))
     }

@@ -411,8 +411,10 @@ async fn whoever_exports_or_imports_slowly_keeps_nobody_else_waiting() {
         let token = server.account(name, "member").await;
         let bearer = format!("Bearer {token}");
         let headers = [("host", "localhost"), ("authorization", &*bearer)];
-        let script = format!("/api/v1/apps/of-{name}/scripts/index.rhai");
-        assert_eq!(server.send("PUT", &script, &headers, "1").await.status, 201);
+        for app in [format!("of-{name}"), format!("also-of-{name}")] {
+            let script = format!("/api/v1/apps/{app}/scripts/index.rhai");
+            assert_eq!(server.send("PUT", &script, &headers, "1").await.status, 201);
+        }
         deploy_noise(&server, &format!("of-{name}")).await;
         bearers.push(bearer);
     }
@@ -423,11 +425,13 @@ async fn whoever_exports_or_imports_slowly_keeps_nobody_else_waiting() {
     };
     let slow = export(0, "of-alice").await;
     assert_eq!(slow.status(), 200);
-    let again = export(0, "of-alice").await;
+    let again = export(0, "also-of-alice").await;
     assert_eq!(
         (again.status(), &again.headers()["retry-after"]),
         (429.try_into().unwrap(), &"1".parse().unwrap())
     );
+    // Nobody else waits for her, of the same app or another.
+    assert_eq!(server.api("GET", "/apps/of-alice/export", "").await.status, 200);
     let bundle = export(1, "of-bob").await.bytes().await.unwrap();
 
     // A body that does not come to its end.

@@ -57,9 +57,14 @@ struct ImportedView {
     responses((status = 200, body = [u8], content_type = "application/gzip")),
     security(("token" = ["admin"])),
 )]
-async fn export(State(node): State<Arc<Node>>, OfApp(app): OfApp) -> Result<Response, Problem> {
-    let bundle = node.backups.export(&app, node.clock.now_ms(), node.vault.fingerprint());
-    let bundle = bundle.ok_or_else(|| Problem::app_busy("the app is being exported already"))?;
+async fn export(
+    State(node): State<Arc<Node>>,
+    By(caller): By,
+    OfApp(app): OfApp,
+) -> Result<Response, Problem> {
+    let (now_ms, key) = (node.clock.now_ms(), node.vault.fingerprint());
+    let bundle = node.backups.export(caller.owner(), &app, now_ms, key);
+    let bundle = bundle.ok_or_else(|| Problem::app_busy("you are exporting another app"))?;
     let name = format!("attachment; filename=\"{}.picloud\"", app.slug);
     let headers =
         [(header::CONTENT_TYPE, "application/gzip"), (header::CONTENT_DISPOSITION, &name)];
