@@ -39,6 +39,9 @@ export function duration(microseconds: number): string {
   return `${Math.round(minutes / 1440)} d`;
 }
 
+// Making one of these takes a hundred times as long as using it, and a page has many times to show.
+const DAY = new Intl.DateTimeFormat('en', { dateStyle: 'medium' });
+const LOCAL = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'narrow' });
 
 /** A moment, as far as it is from now: `3 min ago`. */
@@ -50,14 +53,12 @@ export function relative(at_ms: number, now_ms: number): string {
   if (size < 3_600) return RELATIVE.format(Math.trunc(seconds / 60), 'minute');
   if (size < 86_400) return RELATIVE.format(Math.trunc(seconds / 3_600), 'hour');
   if (size < 30 * 86_400) return RELATIVE.format(Math.trunc(seconds / 86_400), 'day');
-  return new Intl.DateTimeFormat('en', { dateStyle: 'medium' }).format(at_ms);
+  return DAY.format(at_ms);
 }
 
 /** A moment in the browser's zone: `25 Nov 2026, 17:19:11`. */
 export function local(at_ms: number): string {
-  return new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' }).format(
-    at_ms,
-  );
+  return LOCAL.format(at_ms);
 }
 
 /** A moment in UTC: `2026-11-25 17:19:11 UTC`. */

@@ -6,11 +6,34 @@ type Client = ReturnType<typeof api>;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
+const TIME = { hour: '2-digit', minute: '2-digit' } as const;
+const TIME_OF_DAY = new Intl.DateTimeFormat('en-GB', TIME);
+const TIME_OF_WEEK = new Intl.DateTimeFormat('en-GB', { weekday: 'short', ...TIME });
+
 /** How far back one looks, by the name in the address. */
 export const RANGES = {
-  '1h': { label: '1 hour', about: 'in the last hour', ms: HOUR_MS, step_ms: 2 * MINUTE_MS },
-  '1d': { label: '24 hours', about: 'in 24 hours', ms: 24 * HOUR_MS, step_ms: HOUR_MS / 2 },
-  '7d': { label: '7 days', about: 'in 7 days', ms: 168 * HOUR_MS, step_ms: 6 * HOUR_MS },
+  '1h': {
+    label: '1 hour',
+    about: 'in the last hour',
+    ms: HOUR_MS,
+    step_ms: 2 * MINUTE_MS,
+    /** A bucket's beginning, in the browser's zone. */
+    moment: TIME_OF_DAY,
+  },
+  '1d': {
+    label: '24 hours',
+    about: 'in 24 hours',
+    ms: 24 * HOUR_MS,
+    step_ms: HOUR_MS / 2,
+    moment: TIME_OF_WEEK,
+  },
+  '7d': {
+    label: '7 days',
+    about: 'in 7 days',
+    ms: 168 * HOUR_MS,
+    step_ms: 6 * HOUR_MS,
+    moment: TIME_OF_WEEK,
+  },
 } as const;
 
 export type Range = keyof typeof RANGES;
