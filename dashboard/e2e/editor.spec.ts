@@ -100,3 +100,37 @@ test('a mistake is shown where it is', async ({ page, picloud }) => {
   await expect(problems.getByText('broken.rhai:1:9')).toBeVisible();
   await checkPage(page);
 });
+
+test('drafts go with the logout, which asks first', async ({ page, picloud }) => {
+  await enter(page, picloud);
+  await deploy(page, picloud, 'drafted', { 'index.rhai': HELLO });
+  await page.goto('/apps/drafted/editor');
+  const code = page.getByRole('textbox', { name: 'index.rhai' });
+  await code.click();
+  await page.keyboard.type('// Mine alone.\n');
+  await expect(page.getByText('1 file changed')).toBeVisible();
+  await page.keyboard.press('Control+s');
+  await expect(page.getByText('The draft is kept in this browser')).toBeVisible();
+
+  const logOut = async () => {
+    await page.getByRole('button', { name: 'Your account' }).click();
+    await page.getByRole('menuitem', { name: 'Log out' }).click();
+  };
+  await logOut();
+  const dialog = page.getByRole('dialog', { name: 'Log out and discard your drafts?' });
+  await expect(dialog).toContainText('drafted');
+  await checkPage(page);
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await expect(code).toContainText('Mine alone.');
+  await logOut();
+  await dialog.getByRole('button', { name: 'Discard and log out' }).click();
+  await expect(page.getByRole('button', { name: 'Log in' })).toBeVisible();
+  expect(await page.evaluate(() => JSON.stringify(localStorage))).not.toContain('Mine alone.');
+
+  await enter(page, picloud);
+  await page.goto('/apps/drafted/editor');
+  await expect(code).toContainText('Hello, world!');
+  await expect(page.getByText('as in release 1')).toBeVisible();
+  await logOut();
+  await expect(page.getByRole('button', { name: 'Log in' })).toBeVisible();
+});

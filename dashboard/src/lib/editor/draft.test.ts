@@ -1,5 +1,16 @@
 import { expect, test } from 'vitest';
-import { apply, conflicts, content, edits, load, pathMistake, save, type Draft } from './draft';
+import {
+  apply,
+  conflicts,
+  content,
+  discard,
+  drafted,
+  edits,
+  load,
+  pathMistake,
+  save,
+  type Draft,
+} from './draft';
 
 const ORIGINALS = [
   { path: 'a.rhai', hash: 'A1', content: '1' },
@@ -16,8 +27,14 @@ function storage() {
     getItem: (key: string) => kept.get(key) ?? null,
     setItem: (key: string, value: string) => void kept.set(key, value),
     removeItem: (key: string) => void kept.delete(key),
+    key: (index: number) => [...kept.keys()][index] ?? null,
+    get length() {
+      return kept.size;
+    },
   };
 }
+
+const APP = { user: 'anna', app: 'app' };
 
 test('a draft is what differs, and makes the files again', () => {
   const files = [
@@ -27,17 +44,31 @@ test('a draft is what differs, and makes the files again', () => {
   const found = edits(ORIGINALS, files, null);
   expect(Object.keys(found).sort()).toEqual(['a.rhai', 'b.rhai', 'c.bin']);
   const kept = storage();
-  save('app', draft(found), kept);
-  expect(apply(ORIGINALS, load('app', kept))).toEqual(files);
+  save(APP, draft(found), kept);
+  expect(apply(ORIGINALS, load(APP, kept))).toEqual(files);
+});
+
+test('a draft is its writer’s, and theirs alone are discarded', () => {
+  const kept = storage();
+  kept.setItem('theme', 'dark');
+  const mine = draft({ 'a.rhai': { to: { text: 'mine' }, from: 'A1' } });
+  for (const app of ['shop', 'app']) save({ user: 'ann', app }, mine, kept);
+  save(APP, draft({ 'a.rhai': { to: null, from: 'A1' } }), kept);
+  expect(load({ user: 'ann', app: 'app' }, kept)).toEqual(mine);
+  expect(drafted('ann', kept)).toEqual(['app', 'shop']);
+  discard('ann', drafted('ann', kept), kept);
+  expect(drafted('ann', kept)).toEqual([]);
+  expect(drafted('anna', kept)).toEqual(['app']);
+  expect(kept.getItem('theme')).toBe('dark');
 });
 
 test('a draft that changes nothing is forgotten, and one that cannot be read is none', () => {
   const kept = storage();
-  save('app', draft({ 'a.rhai': { to: null, from: 'A1' } }), kept);
-  save('app', draft(edits(ORIGINALS, apply(ORIGINALS, null), null)), kept);
-  expect(load('app', kept)).toBeNull();
-  kept.setItem('draft:app', '{');
-  expect(load('app', kept)).toBeNull();
+  save(APP, draft({ 'a.rhai': { to: null, from: 'A1' } }), kept);
+  save(APP, draft(edits(ORIGINALS, apply(ORIGINALS, null), null)), kept);
+  expect(load(APP, kept)).toBeNull();
+  kept.setItem('draft:anna:app', '{');
+  expect(load(APP, kept)).toBeNull();
 });
 
 test('what both a draft and a later release have changed is a conflict', () => {

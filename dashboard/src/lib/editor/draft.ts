@@ -1,7 +1,8 @@
 /**
  * A draft: what somebody has changed on top of the active release. It is kept by
  * the browser, as changes and not as files, so that it stays small and can be put
- * on top of a release that was activated meanwhile.
+ * on top of a release that was activated meanwhile. It is found by its writer
+ * alone, and goes when they log out: others may use the browser after them.
  */
 import type { File } from '$lib/tar';
 
@@ -29,13 +30,23 @@ export interface Original {
   content: Content;
 }
 
-export type Storage = Pick<globalThis.Storage, 'getItem' | 'setItem' | 'removeItem'>;
+export type Storage = Pick<
+  globalThis.Storage,
+  'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'
+>;
 
-const key = (app: string) => `draft:${app}`;
+/** Whose draft, and of which app. Neither name has a colon. */
+export interface Of {
+  user: string;
+  app: string;
+}
 
-/** The app's draft, `null` if there is none that can be read. */
-export function load(app: string, storage: Storage = localStorage): Draft | null {
-  const text = storage.getItem(key(app));
+const prefix = (user: string) => `draft:${user}:`;
+const key = ({ user, app }: Of) => prefix(user) + app;
+
+/** The draft, `null` if there is none that can be read. */
+export function load(of: Of, storage: Storage = localStorage): Draft | null {
+  const text = storage.getItem(key(of));
   if (text === null) return null;
   try {
     const draft = JSON.parse(text) as Draft;
@@ -46,9 +57,22 @@ export function load(app: string, storage: Storage = localStorage): Draft | null
 }
 
 /** Keeps the draft, or forgets it when it changes nothing. Throws if the browser has no room. */
-export function save(app: string, draft: Draft, storage: Storage = localStorage): void {
-  if (Object.keys(draft.edits).length === 0) storage.removeItem(key(app));
-  else storage.setItem(key(app), JSON.stringify(draft));
+export function save(of: Of, draft: Draft, storage: Storage = localStorage): void {
+  if (Object.keys(draft.edits).length === 0) storage.removeItem(key(of));
+  else storage.setItem(key(of), JSON.stringify(draft));
+}
+
+/** The apps of which the user has drafts here, in the order of their names. */
+export function drafted(user: string, storage: Storage = localStorage): string[] {
+  return Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? '')
+    .filter((name) => name.startsWith(prefix(user)))
+    .map((name) => name.slice(prefix(user).length))
+    .sort();
+}
+
+/** Forgets the user's drafts of these apps. */
+export function discard(user: string, apps: string[], storage: Storage = localStorage): void {
+  for (const app of apps) storage.removeItem(key({ user, app }));
 }
 
 /** The files as the draft has them, in the order of their paths. */

@@ -13,6 +13,7 @@ const SAVE_MS = 250;
 
 export class Workspace {
   readonly app: string;
+  readonly #user: string;
   #source = $state.raw<Source>({ release: 0, etag: null, files: [] });
   #files = $state.raw<File[]>([]);
   #draft = $state.raw<Draft | null>(null);
@@ -33,7 +34,9 @@ export class Workspace {
   /** The release that has become active since the draft was begun; `null` if none has. */
   movedOn = $state<number | null>(null);
 
-  constructor(app: string, source: Source) {
+  /** `user` is who writes. */
+  constructor(user: string, app: string, source: Source) {
+    this.#user = user;
     this.app = app;
     this.#take(source);
   }
@@ -125,7 +128,7 @@ export class Workspace {
     const base = this.movedOn === null ? this.release : (this.#draft?.base ?? this.release);
     const draft: Draft = { version: 1, base, edits: this.#edited };
     try {
-      save(this.app, draft);
+      save({ user: this.#user, app: this.app }, draft);
       this.#draft = Object.keys(draft.edits).length > 0 ? draft : null;
       this.unsaved = null;
       return true;
@@ -214,7 +217,7 @@ export class Workspace {
 
   #take(source: Source): void {
     this.#source = source;
-    this.#draft = load(this.app);
+    this.#draft = load({ user: this.#user, app: this.app });
     this.#files = apply(source.files, this.#draft);
     this.movedOn =
       this.#draft !== null && this.#draft.base !== source.release ? source.release : null;
