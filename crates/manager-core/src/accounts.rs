@@ -137,6 +137,16 @@ impl Accounts {
         let network = network(origin.ip);
         self.by_address.take(network, now_ms).map_err(throttled)?;
         self.by_account.take(name.clone(), now_ms).map_err(throttled)?;
+        let user = self.with_password(name, password).await;
+        if !is_a_guess(&user) {
+            self.by_address.give_back(&network);
+            self.by_account.give_back(name);
+        }
+        self.begin_session(user?, origin).await
+    }
+
+    /// The user of this name, if this is their password.
+    async fn with_password(&self, name: &UserName, password: String) -> Result<User, Error> {
         let user = self.users.find(name).await?;
         let hash = match &user {
             Some(user) => self.users.password_hash(user.id).await?,
@@ -147,10 +157,7 @@ impl Accounts {
             None => self.nobodys_hash().await?,
         };
         let is_right = self.verify(password, hash).await?;
-        let user = user.filter(|_| is_right).ok_or(Error::WrongCredentials)?;
-        self.by_address.give_back(&network);
-        self.by_account.give_back(name);
-        self.begin_session(user, origin).await
+        user.filter(|_| is_right).ok_or(Error::WrongCredentials)
     }
 
     async fn begin_session(&self, user: User, origin: Origin) -> Result<Login, Error> {
@@ -217,11 +224,11 @@ impl Accounts {
         check_password(&user.name, &new)?;
         let now_ms = self.clock.now_ms();
         self.by_account.take(user.name.clone(), now_ms).map_err(throttled)?;
-        let hash = self.users.password_hash(user.id).await?.ok_or(Error::WrongCredentials)?;
-        if !self.verify(old, hash).await? {
-            return Err(Error::WrongCredentials);
+        let checked = self.with_password(&user.name, old).await;
+        if !is_a_guess(&checked) {
+            self.by_account.give_back(&user.name);
         }
-        self.by_account.give_back(&user.name);
+        checked?;
         let hash = self.hash(new).await?;
         self.users.set_password(user.id, &hash, kept).await.map_err(|error| match error {
             StoreError::Conflict => Error::UserNotFound(user.name.clone()),
@@ -445,8 +452,14 @@ impl Accounts {
 
     /// A hash takes a core for a while: of those who ask, so many wait.
     fn queue(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Error> {
-        self.waiting.try_acquire().map_err(|_| Error::Throttled { retry_after_s: 2 })
+        self.waiting.try_acquire().map_err(|_| Error::Throttled { retry_after_s: 1 })
     }
+}
+
+/// Whether a try is to be counted. Whoever found no place to wait in, or met a
+/// store that is down, has guessed nothing, and may come back.
+const fn is_a_guess<T>(tried: &Result<T, Error>) -> bool {
+    matches!(tried, Err(Error::WrongCredentials))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]

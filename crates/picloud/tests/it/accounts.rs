@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -266,6 +267,40 @@ async fn a_crowd_that_logs_in_waits_or_is_told_to() {
         throttled += usize::from(answer.status == 429);
     }
     assert!(throttled >= 49, "{throttled}");
+}
+
+/// Being told to come back later is not a guess at the password.
+#[tokio::test]
+async fn who_finds_no_place_in_a_crowd_is_not_kept_out_for_it() {
+    let server = Picloud::start(&["--trusted-proxy", "127.0.0.1"]);
+    join(&server, "anna").await;
+    let turns = AtomicUsize::new(0);
+    let try_from = async |address: String, name: &str| {
+        let login = json!({ "name": name, "password": PASSWORD });
+        post(&server, "/session", &login, &[("x-forwarded-for", &address)]).await
+    };
+    // Each of the crowd is somebody else, from somewhere else, at each try.
+    let one_of_a_crowd = async || loop {
+        let turn = turns.fetch_add(1, Ordering::Relaxed);
+        let address = format!("10.{}.{}.{}", turn >> 16 & 255, turn >> 8 & 255, turn & 255);
+        try_from(address, &format!("nobody{turn}")).await;
+    };
+    let crowd = futures_util::future::join_all((0..64).map(|_| one_of_a_crowd()));
+    let anna = async {
+        let mut turned_away = 0;
+        while turned_away < 12 {
+            let answer = try_from("192.0.2.1".to_owned(), "anna").await;
+            assert!([200, 429].contains(&answer.status.as_u16()), "{answer:?}");
+            turned_away += usize::from(answer.status == 429);
+        }
+    };
+    tokio::select! { _ = crowd => {} () = anna => {} }
+    // What the crowd has asked for is still being worked at, for a while.
+    let mut answer = try_from("192.0.2.1".to_owned(), "anna").await;
+    while answer.status == 429 && answer.header("retry-after") == Some("1") {
+        answer = try_from("192.0.2.1".to_owned(), "anna").await;
+    }
+    assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 #[tokio::test]
