@@ -1,8 +1,17 @@
 //! What ran, found again: searches, receipts.
 
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use picloud::config::{ServerConfig, Settings};
+use picloud::server::{Server, World};
+use picloud_shared::Clock;
+use picloud_store::testing::with_postgres;
 use serde_json::{Value, json};
 
-use crate::support::Picloud;
+use crate::support::{Picloud, code_cache};
 
 /// An app whose handlers end in several ways.
 async fn shop() -> Picloud {
@@ -185,6 +194,83 @@ async fn an_app_s_history_is_cut_back_to_its_own_cap() {
     assert_eq!((count("quiet", "executions").await, count("quiet", "logs").await), (4, 4));
 }
 
+/// A clock that is set by hand.
+struct HandClock(AtomicU64);
+
+impl Clock for HandClock {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
+
+async fn executions_and_logs_are_kept_for_so_many_days(database: Option<&str>) {
+    let temp = tempfile::TempDir::new().unwrap();
+    let clock = Arc::new(HandClock(AtomicU64::new(1_800_000_000_000)));
+    let client = picloud::client::http(false).build().unwrap();
+    let start = async || start_at(temp.path(), database, clock.clone()).await;
+    let server = start().await;
+    let addr = server.addr();
+    let token = std::fs::read_to_string(temp.path().join("admin-token")).unwrap();
+    let deployed = client.put(format!("http://{addr}/api/v1/apps/hi/scripts/index.rhai"));
+    let script = "log::info(`day ${req.query.day}`); 1";
+    let deployed = deployed.bearer_auth(token.trim()).body(script).send().await.unwrap();
+    assert!(deployed.status().is_success(), "{}", deployed.text().await.unwrap());
+    for day in [0, 4, 8] {
+        let get = client.get(format!("http://{addr}/?day={day}"));
+        assert!(get.header("host", "hi.localhost").send().await.unwrap().status().is_success());
+        clock.0.fetch_add(4 * DAY_MS, Ordering::Relaxed);
+    }
+    server.shutdown().await;
+
+    // It is day 12, and cleaning up is the first thing that a server does.
+    let server = start().await;
+    let addr = server.addr();
+    let list = async |of: &str| {
+        let list = client.get(format!("http://{addr}/api/v1/apps/hi/{of}"));
+        let list = list.bearer_auth(token.trim()).send().await.unwrap();
+        let list: Value = serde_json::from_str(&list.text().await.unwrap()).unwrap();
+        list["items"].as_array().unwrap().clone()
+    };
+    let begun = std::time::Instant::now();
+    while list("executions").await.len() > 1 {
+        assert!(begun.elapsed() < std::time::Duration::from_mins(1), "nothing is removed");
+        tokio::task::yield_now().await;
+    }
+    let logs = list("logs").await;
+    assert_eq!(logs.len(), 1, "{logs:?}");
+    assert_eq!(logs[0]["message"], "day 8");
+    assert_eq!(list("executions").await[0]["id"], logs[0]["execution"]);
+    server.shutdown().await;
+}
+
+/// A server in this process, for which it is as late as `clock` says.
+async fn start_at(data_dir: &Path, database: Option<&str>, clock: Arc<HandClock>) -> Server {
+    let config = ServerConfig::new(Settings {
+        data_dir: Some(data_dir.to_owned()),
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        database_url: database.map(ToOwned::to_owned),
+        retention_days: NonZeroU32::new(7),
+        code_cache_dir: Some(code_cache()),
+        ..Settings::default()
+    });
+    Server::start_in(config, World { clock, network: None }).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_goes_with_age_on_sqlite() {
+    executions_and_logs_are_kept_for_so_many_days(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_goes_with_age_on_postgresql() {
+    with_postgres("history_goes_with_age_on_postgresql", async |url| {
+        executions_and_logs_are_kept_for_so_many_days(Some(url)).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn stats_are_for_charts() {
     let server = Picloud::start(&[]);
@@ -260,11 +346,14 @@ async fn metrics_are_for_this_machine_and_for_admins() {
 /// Reads a stream of server-sent events up to the one whose data has `text`.
 async fn until(stream: &mut reqwest::Response, text: &str) -> String {
     let mut seen = String::new();
-    while !seen.contains(text) || !seen.ends_with("\n\n") {
-        let chunk = tokio::time::timeout(std::time::Duration::from_mins(1), stream.chunk());
-        let chunk = chunk.await.expect(text).unwrap().expect(text);
-        seen.push_str(std::str::from_utf8(&chunk).unwrap());
-    }
+    let read = async {
+        while !seen.contains(text) || !seen.ends_with("\n\n") {
+            let chunk = stream.chunk().await.unwrap().expect(text);
+            seen.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    };
+    let read = tokio::time::timeout(std::time::Duration::from_mins(1), read).await;
+    read.unwrap_or_else(|_| panic!("{text:?} is not in {seen:?}"));
     seen
 }
 
@@ -306,6 +395,45 @@ async fn logs_are_followed_as_server_sent_events_and_gone_on_with() {
     until(&mut stream, "n6").await;
     assert!(server.terminate().success());
     assert_eq!(stream.chunk().await.unwrap(), None, "the stream has a proper end");
+}
+
+/// What one server records, another one that shares its database streams.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_has_what_other_servers_record() {
+    with_postgres("a_stream_has_what_other_servers_record", async |url| {
+        let key = "7".repeat(64);
+        let args = ["--database-url", url, "--master-key", &key];
+        let (here, there) = (Picloud::start(&args), Picloud::start(&args));
+        let manifest =
+            "[[triggers]]\nhandler = 'seen.rhai'\non = 'events.publish'\ntopic = 'seen'\n";
+        let script = "log::info(`n${req.query.n}`); events::publish(\"seen\", req.query.n); 1";
+        let files = [
+            ("index.rhai", script),
+            ("seen.rhai", "fn on_event(event) { log::info(`heard ${event.payload}`) }"),
+            ("picloud.toml", manifest),
+        ];
+        here.deploy("hi", &files).await;
+        let client = picloud::client::http(false).build().unwrap();
+        let follow = async |list: &str| {
+            let request = client.get(there.url(&format!("/api/v1/apps/hi/{list}?follow=true")));
+            let request = request.bearer_auth(there.token()).header("accept", "text/event-stream");
+            request.send().await.unwrap()
+        };
+        let mut logs = follow("logs").await;
+        let mut executions = follow("executions").await;
+        let mut events = follow("events").await;
+        for n in 1..=3 {
+            assert_eq!(here.get("hi", &format!("/?n={n}")).await.status, 200);
+        }
+        let seen = until(&mut logs, "heard 3").await;
+        for line in ["n1", "n2", "n3", "heard 1", "heard 2"] {
+            assert_eq!(seen.matches(&format!("\"{line}\"")).count(), 1, "{line}: {seen}");
+        }
+        let seen = until(&mut executions, "seen.rhai").await;
+        assert!(seen.contains("index.rhai"), "{seen}");
+        until(&mut events, "seen").await;
+    })
+    .await;
 }
 
 #[tokio::test]

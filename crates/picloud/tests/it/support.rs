@@ -370,11 +370,15 @@ impl Drop for Picloud {
     }
 }
 
+/// Where the compiled guest is kept, once for all tests.
+pub fn code_cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("code-cache")
+}
+
 /// `picloud` with nothing in its environment but where compiled code is kept.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_picloud"));
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("code-cache");
-    command.env_clear().env("PICLOUD_CODE_CACHE_DIR", cache).stdin(Stdio::null());
+    command.env_clear().env("PICLOUD_CODE_CACHE_DIR", code_cache()).stdin(Stdio::null());
     command
 }
 
