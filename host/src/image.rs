@@ -2,10 +2,13 @@
 
 mod cache;
 
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use picloud_shared::{CompileError, Limits, Outcome, Program, ScriptInfo};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use wasmtime::component::{Component, Linker, WasmList};
 use wasmtime::{Engine, Module};
 
@@ -120,12 +123,37 @@ impl Parts {
     /// Links an image module under the code component. There is no code in it
     /// to compile, so this takes a millisecond or two.
     fn pre_instantiate(&self, image: &[u8]) -> wasmtime::Result<ScriptPre<State>> {
-        let image = Module::from_binary(&self.engine, image)?;
+        let image = self.module(image)?;
         image.initialize_copy_on_write_image()?;
         let mut linker = self.linker.clone();
         linker.root().module(IMAGE_IMPORT, &image)?;
         ScriptPre::new(linker.instantiate_pre(&self.code)?)
     }
+
+    /// The module, compiled into a file in memory from which instances map
+    /// their pages. `Module::from_binary` would hold the data twice: in the
+    /// module, and in a file that is copied from it.
+    fn module(&self, image: &[u8]) -> wasmtime::Result<Module> {
+        let file = sealed(&self.engine.precompile_module(image)?)?;
+        #[expect(unsafe_code, reason = "the file is what wasmtime just made, and sealed")]
+        // SAFETY: the file's bytes are what `Engine::precompile_module` of this
+        // engine returned, and its seals keep it from ever being changed.
+        unsafe {
+            Module::deserialize_open_file(&self.engine, file)
+        }
+    }
+}
+
+/// A file in memory that has these bytes and can no longer be changed.
+fn sealed(bytes: &[u8]) -> std::io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create("picloud-image", flags)?);
+    file.write_all(bytes)?;
+    fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+    )?;
+    Ok(file)
 }
 
 fn compile_error(outcome: Outcome) -> CompileError {
