@@ -28,6 +28,8 @@ use load::{Load, Round, request};
 use process::Server;
 
 const ROUNDS: usize = 5;
+/// A wave of logins takes long.
+const WAVES: usize = 3;
 const ROUND: Duration = Duration::from_secs(3);
 const HELLO: &str = r#"fn get(req) { "hello" }"#;
 const PASSWORD: &str = "correct horse battery";
@@ -131,7 +133,7 @@ async fn logins() -> anyhow::Result<()> {
         let hello = || Load::new("hello", picloud.port, hellos(1));
         let (mut alone, mut beside, mut waves) = (hello(), hello(), Vec::new());
         alone.round(connections, ROUND).await?;
-        for _ in 0..ROUNDS {
+        for _ in 0..WAVES {
             alone.rounds.push(alone.round(connections, ROUND).await?);
             let (measured, wave) = beside.during(connections, wave(picloud.port)).await?;
             beside.rounds.push(measured);
@@ -218,9 +220,10 @@ async fn apps() -> anyhow::Result<()> {
     let begun = Instant::now();
     stream::iter(calls).buffer_unordered(CONNECTIONS).try_collect::<Vec<()>>().await?;
     println!(
-        "\nRSS after each of {APPS} apps was called once, {} in all: {} MB",
+        "\nRSS after each of {APPS} apps was called once, {} in all: {} MB; with all images: {} MB",
         ms(begun.elapsed()),
-        many.rss_mb()?
+        many.rss_mb()?,
+        many.memory_mb()?
     );
 
     let mut loads = [
@@ -241,7 +244,10 @@ async fn apps() -> anyhow::Result<()> {
             println!("| {} | {} | {} | {:.2} x |", load.name, ms(p50), ms(p99), ratio(p50, only));
         }
     }
-    println!("\nRSS after that: {} MB of one app, {} MB of many", one.rss_mb()?, many.rss_mb()?);
+    for (name, server) in [("one app", &one), ("many", &many)] {
+        let (rss, memory) = (server.rss_mb()?, server.memory_mb()?);
+        println!("\nRSS after that, of {name}: {rss} MB; with all images: {memory} MB");
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The processes under load.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -190,10 +191,26 @@ impl Server {
 
     /// Resident memory.
     pub fn rss_mb(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-        let kb: u64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+        Ok(self.status_kb("VmRSS:")? / 1024)
+    }
+
+    /// Resident memory and all of the files in memory, in which scripts' images
+    /// are: of those, RSS has what instances have mapped lately.
+    pub fn memory_mb(&self) -> anyhow::Result<u64> {
+        let mut kb = self.status_kb("VmRSS:")? - self.status_kb("RssShmem:")?;
+        for fd in std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))? {
+            let fd = fd?.path();
+            if std::fs::read_link(&fd)?.to_string_lossy().starts_with("/memfd:") {
+                kb += std::fs::metadata(&fd)?.blocks() / 2;
+            }
+        }
         Ok(kb / 1024)
+    }
+
+    fn status_kb(&self, name: &str) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|line| line.starts_with(name)).context("its memory")?;
+        Ok(line.split_whitespace().nth(1).context("a number")?.parse()?)
     }
 
     /// User and system time used so far.
