@@ -47,6 +47,12 @@ test('what is opened on a page shows it as text, too', async ({ page }) => {
   await expect(page.getByRole('dialog').getByText(PAYLOAD).first()).toBeVisible();
   await harmless(page);
 
+  const found = await page.request.get(`/api/v1/apps/${APP}/executions?handler=index.rhai`);
+  const [logged] = ((await found.json()) as { items: { id: string }[] }).items;
+  await page.goto(`/apps/${APP}/executions/${logged?.id}`);
+  await expect(page.getByText(`line ${PAYLOAD}`)).toBeVisible();
+  await harmless(page);
+
   await page.goto(`/apps/${APP}/releases/2`);
   await expect(page.getByRole('cell', { name: `// ${PAYLOAD} again` })).toBeVisible();
   await harmless(page);
