@@ -56,9 +56,29 @@ test('pictures of every page', async ({ page, picloud, browser }) => {
     await page.goto(path);
     await shoot(page, name);
   }
+  const open = page.locator('dialog[open]');
+  for (const [name, path, button] of [
+    ['dialog-token', '/tokens', 'New token'],
+    ['dialog-revoke', '/tokens', 'Revoke ci'],
+    ['dialog-entry', '/apps/shop/kv/orders', 'New entry'],
+    ['dialog-publish', '/apps/shop/events', 'Publish'],
+    ['dialog-letter', '/apps/shop/dead-letters', 'jobs/mail.rhai'],
+    ['dialog-delete', '/apps/shop/settings', 'Delete shop'],
+    ['palette', '/apps/shop/settings', 'Search Ctrl K'],
+  ] as const) {
+    await page.setViewportSize({ width: 1280, height: 860 });
+    await page.goto(path);
+    await page
+      .getByRole('button', { name: button })
+      .or(page.getByRole('link', { name: button }))
+      .first()
+      .click();
+    await expect(open).toBeVisible();
+    await shoot(page, name);
+  }
   await page.goto('/apps/shop');
-  await page.keyboard.press('Control+k');
-  await shoot(page, 'palette');
+  await page.getByRole('button', { name: 'Navigation' }).click();
+  await shoot(page, 'drawer');
 });
 
 async function shoot(page: Page, name: string): Promise<void> {
