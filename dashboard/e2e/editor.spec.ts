@@ -134,3 +134,24 @@ test('drafts go with the logout, which asks first', async ({ page, picloud }) =>
   await logOut();
   await expect(page.getByRole('button', { name: 'Log in' })).toBeVisible();
 });
+
+test('drafts go, too, when the login has ended before the logout', async ({ page, picloud }) => {
+  await enter(page, picloud);
+  await deploy(page, picloud, 'ended', { 'index.rhai': HELLO });
+  await page.goto('/apps/ended/editor');
+  await page.getByRole('textbox', { name: 'index.rhai' }).click();
+  await page.keyboard.type('// Mine alone.\n');
+  await page.keyboard.press('Control+s');
+  await expect(page.getByText('The draft is kept in this browser')).toBeVisible();
+  await expect(page.getByText('No problems.')).toBeVisible();
+  await page.getByRole('button', { name: 'Your account' }).click();
+  await page.getByRole('menuitem', { name: 'Log out' }).click();
+  const discard = page.getByRole('button', { name: 'Discard and log out' });
+  await expect(discard).toBeVisible();
+  await page.context().clearCookies();
+  await discard.click();
+  await expect(page.getByRole('button', { name: 'Log in' })).toBeVisible();
+  await expect
+    .poll(() => page.evaluate(() => JSON.stringify(localStorage)))
+    .not.toContain('Mine alone.');
+});
