@@ -23,9 +23,17 @@ test('files are uploaded into a draft, renamed and deployed', async ({ page, pic
   ]);
   await expect(page.getByText('2 files changed')).toBeVisible();
   await expect(page.getByText('that are no text.')).toBeVisible();
-  await chooser.setInputFiles({ name: 'orders', mimeType: '', buffer: Buffer.from('no') });
-  await expect(page.getByText('orders is not uploaded. There is a folder')).toBeVisible();
-  await expect(page.getByText('2 files changed')).toBeVisible();
+  // One that cannot be says why, and does not keep those after it away.
+  await chooser.setInputFiles([
+    { name: 'orders', mimeType: '', buffer: Buffer.from('no') },
+    { name: 'after.txt', mimeType: 'text/plain', buffer: Buffer.from('yes') },
+  ]);
+  await expect(
+    page.getByText('orders is not uploaded. There is a folder with this path. Give it another'),
+  ).toBeVisible();
+  await expect(page.getByText('3 files changed')).toBeVisible();
+  await expect(page.getByRole('textbox', { name: 'after.txt' })).toContainText('yes');
+  await page.getByRole('button', { name: 'pixel.png' }).click();
 
   await page.getByRole('button', { name: 'Rename pixel.png' }).click();
   const renaming = page.getByRole('dialog', { name: 'Rename the file' });
@@ -48,6 +56,31 @@ test('files are uploaded into a draft, renamed and deployed', async ({ page, pic
     page.request.get(`/api/v1/apps/filed/releases/2/files/${path}`);
   expect(await (await file('public/pixel.png')).body()).toEqual(PIXEL);
   expect(await (await file('about.rhai')).text()).toBe('"about us"');
+});
+
+test('a file that is too large says what to do', async ({ page, picloud }) => {
+  await enter(page, picloud);
+  await deploy(page, picloud, 'large', { 'index.rhai': '"hi"' });
+  await page.goto('/apps/large/editor');
+  await expect(page.getByRole('textbox', { name: 'index.rhai' })).toBeVisible();
+  const upload = (name: string, mebibytes: number) =>
+    page.getByLabel('Files to upload').setInputFiles({
+      name,
+      mimeType: 'application/octet-stream',
+      buffer: Buffer.alloc(mebibytes << 20, 255),
+    });
+  await upload('huge.bin', 11);
+  await expect(
+    page.getByText('huge.bin is not uploaded. With it the app would have 11 MiB, and may have 10'),
+  ).toBeVisible();
+  await expect(page.getByText('as in release 1')).toBeVisible();
+
+  // A release may have it; a browser keeps less.
+  await upload('large.bin', 6);
+  await expect(page.getByText('deploy it, or delete large files')).toBeVisible();
+  await page.getByRole('button', { name: 'Delete large.bin' }).click();
+  await page.getByRole('button', { name: 'Delete the file' }).click();
+  await expect(page.getByText('as in release 1')).toBeVisible();
 });
 
 test('what a function does is told where it is pointed at', async ({ page, picloud }) => {

@@ -26,7 +26,9 @@ function header(path: string, size: number): Uint8Array<ArrayBuffer> {
   const encoder = new TextEncoder();
   const put = (value: string, offset: number) => block.set(encoder.encode(value), offset);
   const octal = (value: number, width: number) => value.toString(8).padStart(width - 1, '0') + '\0';
-  const [prefix, name] = split(path);
+  const parts = split(path);
+  if (parts === null) throw new Error(`the path ${path} is too long`);
+  const [prefix, name] = parts;
   put(name, 0);
   put(octal(0o644, 8), 100);
   put(octal(0, 8), 108);
@@ -42,12 +44,17 @@ function header(path: string, size: number): Uint8Array<ArrayBuffer> {
   return block;
 }
 
-function split(path: string): [prefix: string, name: string] {
+/** Whether the path fits into a header. */
+export function fits(path: string): boolean {
+  return split(path) !== null;
+}
+
+function split(path: string): [prefix: string, name: string] | null {
   const length = (part: string) => new TextEncoder().encode(part).length;
   if (length(path) <= 100) return ['', path];
   for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1)) {
     const [prefix, name] = [path.slice(0, at), path.slice(at + 1)];
     if (length(prefix) <= 155 && length(name) <= 100) return [prefix, name];
   }
-  throw new Error(`the path ${path} is too long`);
+  return null;
 }

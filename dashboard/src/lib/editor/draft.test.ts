@@ -7,8 +7,10 @@ import {
   drafted,
   edits,
   load,
+  MAX_RELEASE_BYTES,
   pathMistake,
   save,
+  uploadMistake,
   type Draft,
 } from './draft';
 
@@ -89,8 +91,31 @@ test('bytes that are UTF-8 are text', () => {
 
 test('paths that cannot be say why', () => {
   const taken = ['index.rhai', 'posts/[id].rhai'];
-  for (const wrong of ['/a', 'a/', 'a//b', '../a', 'a\\b', 'index.rhai', 'posts', 'index.rhai/x'])
+  const long = 'ö'.repeat(51);
+  for (const wrong of [
+    '/a',
+    'a/',
+    'a//b',
+    '../a',
+    'a\\b',
+    'index.rhai',
+    'posts',
+    'index.rhai/x',
+    long,
+  ])
     expect(pathMistake(wrong, taken), wrong).not.toBeNull();
-  for (const right of ['', 'posts/new.rhai', 'public/style.css', 'a..b'])
+  for (const right of ['', 'posts/new.rhai', 'public/style.css', 'a..b', 'ö'.repeat(50)])
     expect(pathMistake(right, taken), right).toBeNull();
+});
+
+test('what is uploaded has a path that can be, and leaves the release its size', () => {
+  const files = [
+    { path: 'a/b.rhai', content: 'ö' },
+    { path: 'c.bin', content: new Uint8Array(100) },
+  ];
+  expect(uploadMistake('a', 1, files)).toContain('Give it another name');
+  expect(uploadMistake('new.bin', MAX_RELEASE_BYTES - 102, files)).toBeNull();
+  expect(uploadMistake('new.bin', MAX_RELEASE_BYTES - 101, files)).toContain('may have 10 MiB');
+  // It takes the place of the one that is there.
+  expect(uploadMistake('c.bin', MAX_RELEASE_BYTES - 2, files)).toBeNull();
 });

@@ -4,9 +4,13 @@
  * on top of a release that was activated meanwhile. It is found by its writer
  * alone, and goes when they log out: others may use the browser after them.
  */
-import type { File } from '$lib/tar';
+import { bytes as size } from '$lib/format';
+import { fits, type File } from '$lib/tar';
 
 export type Content = File['content'];
+
+/** Bytes that the files of a release may have together, as the server has it. */
+export const MAX_RELEASE_BYTES = 10 * 1024 * 1024;
 
 /** A file that is not, or no longer, as the release has it. */
 interface Edit {
@@ -144,12 +148,31 @@ export function pathMistake(path: string, taken: string[]): string | null {
   // eslint-disable-next-line no-control-regex
   if (/[\\\u0000-\u001f\u007f]/.test(path))
     return 'Backslashes and control characters cannot be in a path.';
+  if (!fits(path)) return "A file's name has at most 100 bytes, and its folders 155.";
   if (taken.includes(path)) return 'There is a file with this path.';
   if (taken.some((other) => other.startsWith(`${path}/`)))
     return 'There is a folder with this path.';
   if (taken.some((other) => path.startsWith(`${other}/`)))
     return 'A file is where the folder would be.';
   return null;
+}
+
+/**
+ * Why a file of so many bytes cannot be put among the files, and what to do then;
+ * `null` if it can. It takes the place of one of the same path.
+ */
+export function uploadMistake(path: string, length: number, files: File[]): string | null {
+  const others = files.filter((file) => file.path !== path);
+  const taken = others.map((file) => file.path);
+  const mistake = pathMistake(path, taken);
+  if (mistake !== null) return `${mistake} Give it another name, then upload it again.`;
+  const all = others.reduce((sum, { content }) => sum + lengthOf(content), length);
+  if (all <= MAX_RELEASE_BYTES) return null;
+  return `With it the app would have ${size(all)}, and may have ${size(MAX_RELEASE_BYTES)}. Make it smaller, or have the app's scripts get it from a bucket.`;
+}
+
+function lengthOf(content: Content): number {
+  return typeof content === 'string' ? new TextEncoder().encode(content).length : content.length;
 }
 
 function base64(raw: Uint8Array): string {
