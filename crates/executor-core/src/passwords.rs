@@ -1,5 +1,6 @@
 //! Passwords, hashed with Argon2id on threads of the host: a hash takes far
-//! more memory and time than a guest has.
+//! more memory and time than a guest has. These threads have a lower priority
+//! than the others: whoever logs in waits for those who make requests.
 
 use std::sync::Arc;
 
@@ -8,10 +9,13 @@ use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
 use picloud_shared::crypto::{Crypto, Error, MAX_PASSWORD_BYTES};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Hashes that are computed at one time, of all apps; each takes 19 MiB.
 const AT_ONCE: usize = 2;
+/// What a hash's thread adds to its niceness: beside a busy one of the server's
+/// it gets a tenth of a core.
+const NICENESS: i32 = 10;
 /// A hash with higher parameters than these is not verified: they are a
 /// script's to choose, and the memory and time are ours.
 const MAX_MEMORY_KIB: u32 = 64 << 10;
@@ -45,8 +49,9 @@ impl AppPasswords {
         Self { shared, own: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Runs on a thread for blocking work when the app's turn has come. Work
-    /// that nobody waits for any more ends before its turn is another's.
+    /// Runs on a thread of its own when the app's turn has come, as a thread
+    /// that has lowered its priority cannot raise it again. Work that nobody
+    /// waits for any more ends before its turn is another's.
     async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
@@ -54,11 +59,16 @@ impl AppPasswords {
         let failed = |error: &dyn std::error::Error| Error::Failed(error.to_string());
         let own = Arc::clone(&self.own).acquire_owned().await.map_err(|e| failed(&e))?;
         let shared = Arc::clone(&self.shared.0).acquire_owned().await.map_err(|e| failed(&e))?;
+        let (answer, answered) = oneshot::channel();
         let work = move || {
             let _turns = (own, shared);
-            work()
+            // Where it is not allowed, the hash is made all the same.
+            let _ = rustix::process::nice(NICENESS);
+            let _ = answer.send(work());
         };
-        tokio::task::spawn_blocking(work).await.map_err(|e| failed(&e))?
+        let thread = std::thread::Builder::new().name("password".to_owned());
+        thread.spawn(work).map_err(|e| failed(&e))?;
+        answered.await.map_err(|e| failed(&e))?
     }
 }
 
