@@ -87,6 +87,8 @@ async function shoot(page: Page, name: string): Promise<void> {
     for (const colorScheme of THEMES) {
       await page.setViewportSize({ width, height: width < 600 ? 844 : 860 });
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      // The page hears of it a little later.
+      await expect(page.locator('html')).toHaveAttribute('data-theme', colorScheme);
       await page.screenshot({
         path: `.shots/${name}-${width}-${colorScheme}.png`,
         fullPage: true,
