@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import {
   apply,
@@ -118,4 +119,9 @@ test('what is uploaded has a path that can be, and leaves the release its size',
   expect(uploadMistake('new.bin', MAX_RELEASE_BYTES - 101, files)).toContain('may have 10 MiB');
   // It takes the place of the one that is there.
   expect(uploadMistake('c.bin', MAX_RELEASE_BYTES - 2, files)).toBeNull();
+});
+
+test('the size that a release may have is the one that the documentation has', () => {
+  const guide = readFileSync('../docs/operations/limits.md', 'utf8');
+  expect(guide).toContain(`Fixed: ${MAX_RELEASE_BYTES / 2 ** 20} MiB and 1,000 files per release`);
 });
