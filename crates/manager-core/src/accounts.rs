@@ -4,6 +4,7 @@ mod throttle;
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use picloud_shared::access::{
@@ -15,7 +16,7 @@ use picloud_shared::crypto::{self, Crypto};
 use picloud_shared::user::UserStore;
 use picloud_shared::{App, AppSlug, Clock, InstanceRole, StoreError, User, UserId, UserName};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use self::throttle::Throttle;
 use crate::{Caller, Credential, Error};
@@ -46,6 +47,11 @@ const TRIES_PER_ADDRESS: Allowance = Allowance { count: 30, per_ns: 30 * MINUTE_
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 /// Passwords that may wait for being hashed.
 const WAITING: usize = 32;
+/// Seconds until whoever finds no place among them comes back.
+const CROWDED_S: RangeInclusive<u64> = 2..=5;
+
+/// A place among those who wait for a hash. Nothing is hashed without one.
+type Place<'a> = SemaphorePermit<'a>;
 
 /// Makes credentials and knows them again.
 ///
@@ -133,11 +139,13 @@ impl Accounts {
         password: String,
         origin: Origin,
     ) -> Result<Login, Error> {
+        let place = self.queue()?;
         let now_ms = self.clock.now_ms();
         let network = network(origin.ip);
         self.by_address.take(network, now_ms).map_err(throttled)?;
         self.by_account.take(name.clone(), now_ms).map_err(throttled)?;
-        let user = self.with_password(name, password).await;
+        let user = self.with_password(&place, name, password).await;
+        drop(place);
         if !is_a_guess(&user) {
             self.by_address.give_back(&network);
             self.by_account.give_back(name);
@@ -146,7 +154,12 @@ impl Accounts {
     }
 
     /// The user of this name, if this is their password.
-    async fn with_password(&self, name: &UserName, password: String) -> Result<User, Error> {
+    async fn with_password(
+        &self,
+        place: &Place<'_>,
+        name: &UserName,
+        password: String,
+    ) -> Result<User, Error> {
         let user = self.users.find(name).await?;
         let hash = match &user {
             Some(user) => self.users.password_hash(user.id).await?,
@@ -154,9 +167,9 @@ impl Accounts {
         };
         let hash = match hash {
             Some(hash) => hash,
-            None => self.nobodys_hash().await?,
+            None => self.nobodys_hash(place).await?,
         };
-        let is_right = self.verify(password, hash).await?;
+        let is_right = self.verify(place, password, hash).await?;
         user.filter(|_| is_right).ok_or(Error::WrongCredentials)
     }
 
@@ -222,14 +235,15 @@ impl Accounts {
         kept: Option<&Digest>,
     ) -> Result<(), Error> {
         check_password(&user.name, &new)?;
+        let place = self.queue()?;
         let now_ms = self.clock.now_ms();
         self.by_account.take(user.name.clone(), now_ms).map_err(throttled)?;
-        let checked = self.with_password(&user.name, old).await;
+        let checked = self.with_password(&place, &user.name, old).await;
         if !is_a_guess(&checked) {
             self.by_account.give_back(&user.name);
         }
         checked?;
-        let hash = self.hash(new).await?;
+        let hash = self.hash(&place, new).await?;
         self.users.set_password(user.id, &hash, kept).await.map_err(|error| match error {
             StoreError::Conflict => Error::UserNotFound(user.name.clone()),
             error => error.into(),
@@ -287,7 +301,7 @@ impl Accounts {
             Purpose::Setup | Purpose::Join { .. } => name.ok_or(Error::NameMissing)?,
         };
         check_password(name, &password)?;
-        let hash = self.hash(password).await?;
+        let hash = self.hash(&self.queue()?, password).await?;
         let now_ms = self.clock.now_ms();
         match self.invites.accept(&digest(secret), Some(name), &hash, now_ms).await {
             Ok(Some(user)) => self.begin_session(user, origin).await,
@@ -429,30 +443,32 @@ impl Accounts {
         Ok(self.members.apps(user, after, limit).await?)
     }
 
-    async fn nobodys_hash(&self) -> Result<String, Error> {
-        let make = || self.hash(hex::encode(rand::random::<[u8; 32]>()));
+    async fn nobodys_hash(&self, place: &Place<'_>) -> Result<String, Error> {
+        let make = || self.hash(place, hex::encode(rand::random::<[u8; 32]>()));
         self.nobodys.get_or_try_init(make).await.cloned()
     }
 
-    async fn hash(&self, password: String) -> Result<String, Error> {
-        let _queued = self.queue()?;
+    async fn hash(&self, _: &Place<'_>, password: String) -> Result<String, Error> {
         self.passwords.password_hash(password).await.map_err(unhashed)
     }
 
-    async fn verify(&self, password: String, hash: String) -> Result<bool, Error> {
+    async fn verify(&self, _: &Place<'_>, password: String, hash: String) -> Result<bool, Error> {
         // A password that nobody can have is wrong, after as long as others.
         let password = if (1..=crypto::MAX_PASSWORD_BYTES).contains(&password.len()) {
             password
         } else {
             "\0".to_owned()
         };
-        let _queued = self.queue()?;
         self.passwords.password_verify(password, hash).await.map_err(unhashed)
     }
 
-    /// A hash takes a core for a while: of those who ask, so many wait.
-    fn queue(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Error> {
-        self.waiting.try_acquire().map_err(|_| Error::Throttled { retry_after_s: 1 })
+    /// A place to wait in for a hash, which takes a core for a while. Asked for
+    /// before anything else is done, so that a crowd is turned away cheaply.
+    fn queue(&self) -> Result<Place<'_>, Error> {
+        self.waiting.try_acquire().map_err(|_| {
+            // A crowd that came together shall not come back together.
+            Error::Throttled { retry_after_s: rand::random_range(CROWDED_S) }
+        })
     }
 }
 
