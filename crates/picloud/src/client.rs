@@ -41,6 +41,8 @@ pub use usage::{DayUsage, Usage};
 
 /// How long the server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long a connection is kept for a next request: less than the server's 10 s.
+const POOL_IDLE: Duration = Duration::from_secs(5);
 /// How long it may take to answer; a deploy may take longer, and a stream of
 /// logs may take for ever.
 const ANSWER: Duration = Duration::from_mins(2);
@@ -64,6 +66,8 @@ pub fn http(with_tls: bool) -> reqwest::ClientBuilder {
     // An error says that there is a provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder()
+        // A request fails that is sent just when the server closes the connection.
+        .pool_idle_timeout(POOL_IDLE)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("picloud/", env!("CARGO_PKG_VERSION")));
     // Without TLS the system's certificates need not be there.
