@@ -21,9 +21,14 @@ export class Workspace {
   #saveTimer: ReturnType<typeof setTimeout> | undefined;
   /** Counts changes, so that an answer about earlier files is known to be late. */
   #version = 0;
+  #closed = false;
   /** The release that holds these files without being active, of which version. */
   #kept: { release: number; version: number } | null = null;
 
+  /** Whether the files are there. */
+  ready = $state(false);
+  /** Why they are not, when they could not be read. */
+  unread = $state.raw<Problem | null>(null);
   /** What the server's check has found; `null` while that is not known. */
   diagnostics = $state.raw<Schemas['Diagnostic'][] | null>(null);
   /** Why the check did not come about. */
@@ -34,11 +39,16 @@ export class Workspace {
   /** The release that has become active since the draft was begun; `null` if none has. */
   movedOn = $state<number | null>(null);
 
-  /** `user` is who writes. */
-  constructor(user: string, app: string, source: Source) {
+  /** `user` is who writes. The files are those of `source` once it is there. */
+  constructor(user: string, app: string, source: Promise<Source>) {
     this.#user = user;
     this.app = app;
-    this.#take(source);
+    source.then(
+      (read) => {
+        if (!this.#closed) this.#take(read);
+      },
+      (thrown: unknown) => (this.unread = problemOf(thrown)),
+    );
   }
 
   get files(): File[] {
@@ -123,6 +133,8 @@ export class Workspace {
 
   /** Keeps the draft in the browser now. */
   keep(): boolean {
+    // What was kept before is not replaced by the nothing that there is until then.
+    if (!this.ready) return false;
     clearTimeout(this.#saveTimer);
     this.#saveTimer = undefined;
     const base = this.movedOn === null ? this.release : (this.#draft?.base ?? this.release);
@@ -140,6 +152,7 @@ export class Workspace {
 
   /** Keeps what is not kept yet, and asks nothing any more. */
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#checkTimer);
     if (this.#saveTimer !== undefined) this.keep();
   }
@@ -216,6 +229,7 @@ export class Workspace {
   }
 
   #take(source: Source): void {
+    this.ready = true;
     this.#source = source;
     this.#draft = load({ user: this.#user, app: this.app });
     this.#files = apply(source.files, this.#draft);
