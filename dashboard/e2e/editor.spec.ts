@@ -136,6 +136,36 @@ test('the page is there before its files are, and what was kept stays', async ({
   await expect(code).toContainText('Mine alone.');
 });
 
+test('who leaves a draft that the browser has no room for is asked', async ({ page, picloud }) => {
+  await enter(page, picloud);
+  await deploy(page, picloud, 'full', { 'index.rhai': HELLO });
+  await page.goto('/apps/full/editor');
+  const code = page.getByRole('textbox', { name: 'index.rhai' });
+  await code.click();
+  await page.evaluate(() => {
+    for (let size = 1 << 22; size >= 1; size >>= 1) {
+      try {
+        for (;;) localStorage.setItem(`full-${localStorage.length}`, 'x'.repeat(size));
+      } catch {
+        // Then a smaller one.
+      }
+    }
+  });
+  await page.keyboard.insertText('// Mine alone.\n');
+  await expect(page.getByText('The draft is not kept')).toBeVisible();
+  await page.getByRole('link', { name: 'Logs' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Leave without your changes?' });
+  await expect(dialog).toContainText('index.rhai');
+  await checkPage(page);
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await expect(code).toContainText('Mine alone.');
+  expect(page.url()).toContain('/editor');
+  await page.getByRole('link', { name: 'Logs' }).click();
+  await dialog.getByRole('button', { name: 'Leave without them' }).click();
+  await expect(page.getByRole('heading', { name: 'Logs' })).toBeVisible();
+  await page.evaluate(() => localStorage.clear());
+});
+
 test('back in the history, the editor is of the app that it was of', async ({ page, picloud }) => {
   await enter(page, picloud);
   await deploy(page, picloud, 'one', { 'index.rhai': '"I am one"' });
