@@ -21,7 +21,6 @@ export class Workspace {
   #saveTimer: ReturnType<typeof setTimeout> | undefined;
   /** Counts changes, so that an answer about earlier files is known to be late. */
   #version = 0;
-  #closed = false;
   /** The release that holds these files without being active, of which version. */
   #kept: { release: number; version: number } | null = null;
 
@@ -44,9 +43,7 @@ export class Workspace {
     this.#user = user;
     this.app = app;
     source.then(
-      (read) => {
-        if (!this.#closed) this.#take(read);
-      },
+      (read) => this.#take(read),
       (thrown: unknown) => (this.unread = problemOf(thrown)),
     );
   }
@@ -152,7 +149,6 @@ export class Workspace {
 
   /** Keeps what is not kept yet, and asks nothing any more. */
   close(): void {
-    this.#closed = true;
     clearTimeout(this.#checkTimer);
     if (this.#saveTimer !== undefined) this.keep();
   }
