@@ -128,7 +128,8 @@ impl Default for Run {
             kv: Arc::default(),
             log: Arc::default(),
             limits: Limits::default(),
-            deadline: Duration::from_secs(10),
+            // Far off: a busy machine takes seconds to compile a script here.
+            deadline: Duration::from_mins(1),
             request: Request { method: "GET".into(), path: "/".into(), ..Request::default() },
             seed: [0; 4],
         }
