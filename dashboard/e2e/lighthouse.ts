@@ -3,7 +3,7 @@
  * machine. It is fetched when it is first run, as nothing else needs it.
  */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,6 +66,7 @@ test('lighthouse', async ({ picloud, launchOptions }) => {
   }
   console.log('worst:', worst);
   await browser.close();
+  await rm(dir, { recursive: true });
 });
 
 /** A port that nobody listens on. */
