@@ -1,13 +1,28 @@
+import type { Locator, Page } from '@playwright/test';
 import { deploy } from './apps';
+import type { PiCloud } from './server';
 import { checkPage, enter, expect, test } from './test';
 
 const HELLO = 'fn get(req) {\n    log::info("greeted");\n    "Hello, world!"\n}\n';
 
-test('a file is edited, kept, tried and deployed', async ({ page, picloud }) => {
+/** Opens the editor of a new app; where its script is typed. */
+async function edit(
+  page: Page,
+  picloud: PiCloud,
+  app: string,
+  files: Record<string, string> = { 'index.rhai': HELLO },
+): Promise<Locator> {
   await enter(page, picloud);
-  await deploy(page, picloud, 'edited', { 'index.rhai': HELLO, 'public/style.css': 'p {}\n' });
-  await page.goto('/apps/edited/editor');
-  const code = page.getByRole('textbox', { name: 'index.rhai' });
+  await deploy(page, picloud, app, files);
+  await page.goto(`/apps/${app}/editor`);
+  return page.getByRole('textbox', { name: 'index.rhai' });
+}
+
+test('a file is edited, kept, tried and deployed', async ({ page, picloud }) => {
+  const code = await edit(page, picloud, 'edited', {
+    'index.rhai': HELLO,
+    'public/style.css': 'p {}\n',
+  });
   await expect(code).toContainText('Hello, world!');
   await expect(page.getByRole('button', { name: 'Deploy…' })).toBeDisabled();
   await checkPage(page);
@@ -53,10 +68,7 @@ test('a file is edited, kept, tried and deployed', async ({ page, picloud }) => 
 });
 
 test('a deploy overwrites nothing that has come meanwhile', async ({ page, picloud }) => {
-  await enter(page, picloud);
-  await deploy(page, picloud, 'shared', { 'index.rhai': HELLO });
-  await page.goto('/apps/shared/editor');
-  const code = page.getByRole('textbox', { name: 'index.rhai' });
+  const code = await edit(page, picloud, 'shared');
   await code.click();
   await page.keyboard.press('Control+End');
   await page.keyboard.type('// Mine.');
@@ -79,9 +91,7 @@ test('a deploy overwrites nothing that has come meanwhile', async ({ page, piclo
 });
 
 test('a mistake is shown where it is', async ({ page, picloud }) => {
-  await enter(page, picloud);
-  await deploy(page, picloud, 'wrong', { 'index.rhai': HELLO });
-  await page.goto('/apps/wrong/editor');
+  await edit(page, picloud, 'wrong');
   await page.getByRole('button', { name: 'New file' }).click();
   await page.getByRole('dialog').getByLabel('Path').fill('/broken.rhai');
   await expect(page.getByText('with none at the ends')).toBeVisible();
@@ -105,10 +115,7 @@ test('the page is there before its files are, and what was kept stays', async ({
   page,
   picloud,
 }) => {
-  await enter(page, picloud);
-  await deploy(page, picloud, 'slow', { 'index.rhai': HELLO });
-  await page.goto('/apps/slow/editor');
-  const code = page.getByRole('textbox', { name: 'index.rhai' });
+  const code = await edit(page, picloud, 'slow');
   await code.click();
   await page.keyboard.insertText('// Mine alone.\n');
   await expect(page.getByText('1 file changed')).toBeVisible();
@@ -137,10 +144,7 @@ test('the page is there before its files are, and what was kept stays', async ({
 });
 
 test('who leaves a draft that the browser has no room for is asked', async ({ page, picloud }) => {
-  await enter(page, picloud);
-  await deploy(page, picloud, 'full', { 'index.rhai': HELLO });
-  await page.goto('/apps/full/editor');
-  const code = page.getByRole('textbox', { name: 'index.rhai' });
+  const code = await edit(page, picloud, 'full');
   await code.click();
   await page.evaluate(() => {
     for (let size = 1 << 22; size >= 1; size >>= 1) {
@@ -188,10 +192,7 @@ test('back in the history, the editor is of the app that it was of', async ({ pa
 });
 
 test('drafts go with the logout, which asks first', async ({ page, picloud }) => {
-  await enter(page, picloud);
-  await deploy(page, picloud, 'drafted', { 'index.rhai': HELLO });
-  await page.goto('/apps/drafted/editor');
-  const code = page.getByRole('textbox', { name: 'index.rhai' });
+  const code = await edit(page, picloud, 'drafted');
   await code.click();
   await page.keyboard.type('// Mine alone.\n');
   await expect(page.getByText('1 file changed')).toBeVisible();
@@ -222,10 +223,8 @@ test('drafts go with the logout, which asks first', async ({ page, picloud }) =>
 });
 
 test('drafts go, too, when the login has ended before the logout', async ({ page, picloud }) => {
-  await enter(page, picloud);
-  await deploy(page, picloud, 'ended', { 'index.rhai': HELLO });
-  await page.goto('/apps/ended/editor');
-  await page.getByRole('textbox', { name: 'index.rhai' }).click();
+  const code = await edit(page, picloud, 'ended');
+  await code.click();
   // The last request there is: one that is refused would show the login by itself.
   const checked = page.waitForResponse((answer) => answer.url().endsWith('/check'));
   await page.keyboard.insertText('// Mine alone.\n');
