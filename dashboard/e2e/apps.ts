@@ -8,7 +8,7 @@ export async function deploy(
   page: Page,
   picloud: PiCloud,
   app: string,
-  files: Record<string, string>,
+  files: Record<string, File['content']>,
   note = 'by hand',
 ): Promise<number> {
   const list: File[] = Object.entries(files).map(([path, content]) => ({ path, content }));

@@ -10,7 +10,7 @@ async function edit(
   page: Page,
   picloud: PiCloud,
   app: string,
-  files: Record<string, string> = { 'index.rhai': HELLO },
+  files: Parameters<typeof deploy>[3] = { 'index.rhai': HELLO },
 ): Promise<Locator> {
   await enter(page, picloud);
   await deploy(page, picloud, app, files);
@@ -22,6 +22,7 @@ test('a file is edited, kept, tried and deployed', async ({ page, picloud }) => 
   const code = await edit(page, picloud, 'edited', {
     'index.rhai': HELLO,
     'public/style.css': 'p {}\n',
+    'public/dot.bin': new Uint8Array([0x89, 0, 0xff]),
   });
   await expect(code).toContainText('Hello, world!');
   await expect(page.getByRole('button', { name: 'Deploy…' })).toBeDisabled();
@@ -42,6 +43,8 @@ test('a file is edited, kept, tried and deployed', async ({ page, picloud }) => 
   await expect(page.getByText('1 file changed')).toBeVisible();
   await page.getByRole('button', { name: 'style.css' }).click();
   await expect(page.getByRole('textbox', { name: 'public/style.css' })).toContainText('p {}');
+  await page.getByRole('button', { name: 'dot.bin' }).click();
+  await expect(page.getByText('3 B that are no text')).toBeVisible();
   await page.getByRole('button', { name: 'index.rhai' }).click();
 
   await code.click();
@@ -122,7 +125,7 @@ test('the page is there before its files are, and what was kept stays', async ({
 
   let answer = () => {};
   const held = new Promise<void>((done) => (answer = done));
-  await page.route('**/releases/active', async (route) => {
+  await page.route(/\/releases\/active/, async (route) => {
     await held;
     await route.continue();
   });
@@ -135,10 +138,10 @@ test('the page is there before its files are, and what was kept stays', async ({
   await expect(code).toContainText('Mine alone.');
   await expect(page.getByText('1 file changed')).toBeVisible();
 
-  await page.route('**/releases/active', (route) => route.abort());
+  await page.route(/\/releases\/active/, (route) => route.abort());
   await page.reload();
   await expect(page.getByRole('alert')).toContainText('The server does not answer');
-  await page.unroute('**/releases/active');
+  await page.unroute(/\/releases\/active/);
   await page.getByRole('button', { name: 'Try again' }).click();
   await expect(code).toContainText('Mine alone.');
 });

@@ -89,6 +89,41 @@ async fn a_release_that_is_known_is_not_sent_again_until_it_changes() {
     assert_eq!((active.status.as_u16(), &active.json()["number"]), (200, &json!(2)));
 }
 
+#[tokio::test]
+async fn a_release_is_read_with_its_texts() {
+    let server = Picloud::start(&[]);
+    let files = [
+        ("index.rhai", &b"\"\xc3\xa4\"\n"[..]),
+        ("public/a.txt", b"\xef\xbb\xbfa"),
+        ("public/latin1.txt", b"\xe4"),
+        ("public/nul.txt", b"a\0b"),
+        ("public/nothing", b""),
+    ];
+    let files = files.map(|(path, bytes)| (path.to_owned(), Bytes::from_static(bytes)));
+    let archive = picloud_manager_core::archive::pack(&files.into()).unwrap();
+    let sent = [("content-type", "application/gzip")];
+    assert_eq!(call(&server, "POST", "/releases", &sent, archive).await.status, 201);
+
+    for path in ["/releases/1", "/releases/active"] {
+        let read = call(&server, "GET", &format!("{path}?content=true"), &[], "").await.json();
+        let texts = read["paths"].as_array().unwrap().iter();
+        let texts: Vec<_> = texts.map(|file| (&file["path"], file.get("content"))).collect();
+        assert_eq!(
+            texts,
+            [
+                (&json!("index.rhai"), Some(&json!("\"ä\"\n"))),
+                (&json!("public/a.txt"), Some(&json!("\u{feff}a"))),
+                (&json!("public/latin1.txt"), None),
+                (&json!("public/nothing"), Some(&json!(""))),
+                (&json!("public/nul.txt"), None),
+            ],
+            "{path}"
+        );
+        let without = call(&server, "GET", path, &[], "").await.json();
+        assert_eq!(without["paths"][0].get("content"), None);
+    }
+}
+
 async fn of_ten_with_one_key_one_deploys(server: Picloud) {
     server.api("PUT", "/apps/hi", "").await;
     let key = [("idempotency-key", "0d1c8c4e")];

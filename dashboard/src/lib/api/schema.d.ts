@@ -1820,6 +1820,8 @@ export interface components {
         FileView: {
             /** Format: int64 */
             bytes: number;
+            /** @description Its contents, if they were asked for and are text: UTF-8 without a NUL. */
+            content?: string | null;
             /** @description SHA-256 of its contents, in hexadecimal. */
             hash: string;
             path: string;
@@ -4057,7 +4059,10 @@ export interface operations {
     };
     show_active_release: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether files that are text come with their contents. */
+                content?: boolean | null;
+            };
             header?: {
                 /** @description Entity tags that the client has already. */
                 "If-None-Match"?: string | null;
@@ -4091,7 +4096,10 @@ export interface operations {
     };
     show_release: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Whether files that are text come with their contents. */
+                content?: boolean | null;
+            };
             header?: {
                 /** @description Entity tags that the client has already. */
                 "If-None-Match"?: string | null;

@@ -15,19 +15,21 @@ export interface Source {
 
 type Fetch = typeof globalThis.fetch;
 
-/** The active release as a whole. */
+/** The active release as a whole: in one request, but for files that are no text. */
 export async function activeSource(app: string, fetch?: Fetch): Promise<Source> {
   let etag: string | null = null;
   const call = api(fetch)
-    .GET('/apps/{app}/releases/active', { params: { path: { app } } })
+    .GET('/apps/{app}/releases/active', { params: { path: { app }, query: { content: true } } })
     .then((answer) => {
       etag = answer.response.headers.get('etag');
       return answer;
     });
   const release = await find(call);
   if (release === null) return { release: 0, etag: null, files: [] };
-  const files: Original[] = [];
-  const waiting = [...release.paths];
+  const files = release.paths.flatMap(({ path, hash, content }): Original[] =>
+    content == null ? [] : [{ path, hash, content }],
+  );
+  const waiting = release.paths.filter(({ content }) => content == null);
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const { path, hash } = next;

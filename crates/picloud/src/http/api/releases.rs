@@ -243,6 +243,16 @@ struct FileView {
     bytes: u64,
     /// SHA-256 of its contents, in hexadecimal.
     hash: String,
+    /// Its contents, if they were asked for and are text: UTF-8 without a NUL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct DetailQuery {
+    /// Whether files that are text come with their contents.
+    content: Option<bool>,
 }
 
 /// A release with its files.
@@ -251,7 +261,7 @@ struct FileView {
     path = "/apps/{app}/releases/{number}",
     operation_id = "show_release",
     tag = "releases",
-    params(IfNoneMatchHeader),
+    params(DetailQuery, IfNoneMatchHeader),
     responses((status = 200, body = ReleaseDetail), (status = 304)),
     security(("token" = ["read"])),
 )]
@@ -259,9 +269,10 @@ async fn show(
     State(node): State<Arc<Node>>,
     OfApp(app): OfApp,
     Path((_app, number)): Path<(String, i64)>,
+    Query(query): Query<DetailQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    detail(&node, &app, ReleaseNumber(number), &headers).await
+    detail(&node, &app, ReleaseNumber(number), &query, &headers).await
 }
 
 /// The release that answers requests, with its files.
@@ -270,24 +281,26 @@ async fn show(
     path = "/apps/{app}/releases/active",
     operation_id = "show_active_release",
     tag = "releases",
-    params(IfNoneMatchHeader),
+    params(DetailQuery, IfNoneMatchHeader),
     responses((status = 200, body = ReleaseDetail), (status = 304)),
     security(("token" = ["read"])),
 )]
 async fn show_active(
     State(node): State<Arc<Node>>,
     OfApp(app): OfApp,
+    Query(query): Query<DetailQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let active = app.active_release;
     let active = active.ok_or_else(|| Problem::not_found("nothing is deployed to this app"))?;
-    detail(&node, &app, active, &headers).await
+    detail(&node, &app, active, &query, &headers).await
 }
 
 async fn detail(
     node: &Node,
     app: &App,
     number: ReleaseNumber,
+    query: &DetailQuery,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let release = node.stores.releases.find(app.id, number).await?;
@@ -301,7 +314,12 @@ async fn detail(
         return Ok((StatusCode::NOT_MODIFIED, [etag]).into_response());
     }
     let files = node.stores.releases.files(app.id, number).await?;
+    let mut contents = match query.content {
+        Some(true) => node.stores.releases.contents(app.id, number).await?,
+        _ => BTreeMap::new(),
+    };
     let paths = files.into_iter().map(|file| FileView {
+        content: contents.remove(&file.path).and_then(files::text),
         path: file.path,
         bytes: file.bytes,
         hash: file.hash.to_string(),
