@@ -40,3 +40,37 @@ test('what to look into leads to where it is', async ({ page, picloud }) => {
   await notes.getByRole('link', { name: 'Dead letters' }).click();
   await expect(page).toHaveURL('/apps/troubled/dead-letters');
 });
+
+test('who comes back to the lower part is where they were', async ({ page, picloud }) => {
+  await enter(page, picloud);
+  await seed(page, picloud, 'tall');
+  await page.goto('/apps/tall');
+  const runs = page.getByRole('table', { name: 'Latest executions' }).getByRole('link');
+  await runs.last().scrollIntoViewIfNeeded();
+  const place = await page.evaluate(() => scrollY);
+  expect(place).toBeGreaterThan(0);
+  await runs.last().click();
+  await expect(page).toHaveURL(/executions\/./);
+  await page.goBack();
+  await expect(runs.last()).toBeInViewport();
+  expect(await page.evaluate(() => scrollY)).toBe(place);
+});
+
+test('a lower part that cannot be read says so, and is there when tried again', async ({
+  page,
+  picloud,
+}) => {
+  await enter(page, picloud);
+  await deploy(page, picloud, 'halved', { 'index.rhai': FAILING });
+  const schedules = '**/api/v1/apps/halved/schedules';
+  await page.route(schedules, (route) => route.abort());
+  await page.goto('/apps/halved');
+  const alert = page.getByRole('alert');
+  await expect(alert).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'halved' })).toBeVisible();
+  await checkPage(page);
+  await page.unroute(schedules);
+  await alert.getByRole('button', { name: 'Try again' }).click();
+  await expect(page.getByText('Nothing runs by the clock')).toBeVisible();
+  await expect(alert).toBeHidden();
+});

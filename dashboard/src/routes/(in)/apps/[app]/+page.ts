@@ -1,6 +1,7 @@
 import { api, ask, find } from '$lib/api';
 import { isRange, lately } from '$lib/api/stats';
 import { executions } from '$lib/history/executions';
+import { painted } from '$lib/painted';
 import type { PageLoad } from './$types';
 
 export const load: PageLoad = async ({ fetch, params, url, depends }) => {
@@ -12,15 +13,23 @@ export const load: PageLoad = async ({ fetch, params, url, depends }) => {
     executions(
       client.GET('/apps/{app}/executions', { params: { path, query: { outcome, limit: 6 } } }),
     );
-  const [release, stats, used, latest, failed, dead, schedules, domains] = await Promise.all([
+  const [release, stats, used, dead, domains] = await Promise.all([
     find(client.GET('/apps/{app}/releases/active', { params: { path } })),
     lately(client, params.app, isRange(asked) ? asked : '1d'),
     ask(client.GET('/apps/{app}/usage', { params: { path, query: { days: 1 } } })),
-    newest(),
-    newest('failed'),
     ask(client.GET('/apps/{app}/dead-letters', { params: { path, query: { limit: 100 } } })),
-    ask(client.GET('/apps/{app}/schedules', { params: { path } })),
     ask(client.GET('/apps/{app}/domains', { params: { path } })),
   ]);
-  return { release, stats, used, latest, failed, dead, schedules, domains };
+  // What is further down is asked for once this is seen, and holds up nothing.
+  const lower = painted().then(async () => {
+    const [failed, schedules, latest] = await Promise.all([
+      newest('failed'),
+      ask(client.GET('/apps/{app}/schedules', { params: { path } })),
+      newest(),
+    ]);
+    return { app: params.app, failed, schedules, latest };
+  });
+  // The page says what went wrong.
+  lower.catch(() => {});
+  return { release, stats, used, dead, domains, lower };
 };
