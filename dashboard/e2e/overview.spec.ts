@@ -43,8 +43,9 @@ test('what to look into leads to where it is', async ({ page, picloud }) => {
 
 test('who comes back to the lower part is where they were', async ({ page, picloud }) => {
   await enter(page, picloud);
-  await seed(page, picloud, 'tall');
-  await page.goto('/apps/tall');
+  await deploy(page, picloud, 'lately', { 'index.rhai': FAILING });
+  for (const path of ['/', '/?fail']) await visit(page, picloud, 'lately', path);
+  await page.goto('/apps/lately');
   const runs = page.getByRole('table', { name: 'Latest executions' }).getByRole('link');
   await runs.last().scrollIntoViewIfNeeded();
   const place = await page.evaluate(() => scrollY);
@@ -61,13 +62,13 @@ test('a lower part that cannot be read says so, and is there when tried again', 
   picloud,
 }) => {
   await enter(page, picloud);
-  await deploy(page, picloud, 'halved', { 'index.rhai': FAILING });
-  const schedules = '**/api/v1/apps/halved/schedules';
+  await deploy(page, picloud, 'lately', { 'index.rhai': FAILING });
+  const schedules = '**/api/v1/apps/lately/schedules';
   await page.route(schedules, (route) => route.abort());
-  await page.goto('/apps/halved');
+  await page.goto('/apps/lately');
   const alert = page.getByRole('alert');
   await expect(alert).toBeVisible();
-  await expect(page.getByRole('heading', { name: 'halved' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'lately', level: 1 })).toBeVisible();
   await checkPage(page);
   await page.unroute(schedules);
   await alert.getByRole('button', { name: 'Try again' }).click();
