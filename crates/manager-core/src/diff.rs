@@ -10,7 +10,7 @@ use bytes::Bytes;
 use picloud_shared::ReleaseNumber;
 use serde::Serialize;
 
-pub use files::{Change, Contents, FileDiff, Omitted};
+pub use files::{Change, Contents, FileDiff, Omitted, text};
 pub use meaning::{ConfigDiff, LimitDiff, ManifestDiff, SetDiff};
 
 /// A release with its files' contents.

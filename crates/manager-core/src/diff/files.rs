@@ -108,7 +108,9 @@ fn contents(path: &str, from: Option<&Bytes>, to: Option<&Bytes>, room: &mut Roo
     if sides.clone().any(|side| side.len() > MAX_FILE_BYTES) {
         return Contents::Omitted { omitted: Omitted::TooLarge };
     }
-    let (Some(old), Some(new)) = (text(from), text(to)) else {
+    // Where there is no file, there is no text.
+    let [old, new] = [from, to].map(|side| side.map_or(Some(""), |contents| text(contents)));
+    let (Some(old), Some(new)) = (old, new) else {
         return Contents::Omitted { omitted: Omitted::Binary };
     };
     let lines = old.tokenize_lines().len() + new.tokenize_lines().len();
@@ -137,9 +139,9 @@ fn contents(path: &str, from: Option<&Bytes>, to: Option<&Bytes>, room: &mut Roo
     Contents::Text { added_lines, removed_lines, diff }
 }
 
-/// The contents as text, if they are; none at all is an empty text.
-fn text(contents: Option<&Bytes>) -> Option<&str> {
-    let Some(contents) = contents else { return Some("") };
+/// A file's contents as text, if they can be shown as such: UTF-8 without a NUL.
+#[must_use]
+pub fn text(contents: &[u8]) -> Option<&str> {
     std::str::from_utf8(contents).ok().filter(|text| !text.contains('\0'))
 }
 

@@ -1782,6 +1782,11 @@ export interface components {
          * @enum {string}
          */
         FileChange: "added" | "removed" | "changed";
+        /** @description A file of a release, and what is in it. */
+        FileDetail: components["schemas"]["FileView"] & {
+            /** @description Its contents, if they were asked for and are text: UTF-8 without a NUL. */
+            content?: string | null;
+        };
         /** @description A file that is not the same in both releases. */
         FileDiff: components["schemas"]["Contents"] & {
             change: components["schemas"]["FileChange"];
@@ -1820,8 +1825,6 @@ export interface components {
         FileView: {
             /** Format: int64 */
             bytes: number;
-            /** @description Its contents, if they were asked for and are text: UTF-8 without a NUL. */
-            content?: string | null;
             /** @description SHA-256 of its contents, in hexadecimal. */
             hash: string;
             path: string;
@@ -2460,7 +2463,7 @@ export interface components {
         };
         /** @description A release with its files. */
         ReleaseDetail: components["schemas"]["ReleaseView"] & {
-            paths: components["schemas"]["FileView"][];
+            paths: components["schemas"]["FileDetail"][];
         };
         /** @description A file of a release, as a list shows it. */
         ReleaseFileView: components["schemas"]["FileView"] & {

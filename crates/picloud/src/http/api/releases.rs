@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use picloud_manager_core::diff::text;
 use picloud_manager_core::{Caller, Conditions, Deployed, Error, RouteSummary, Upload, archive};
 use picloud_shared::{App, AppSlug, Release, ReleaseNumber, UserId};
 use serde::{Deserialize, Serialize};
@@ -233,7 +234,7 @@ async fn list(
 struct ReleaseDetail {
     #[serde(flatten)]
     release: ReleaseView,
-    paths: Vec<FileView>,
+    paths: Vec<FileDetail>,
 }
 
 /// A file of a release.
@@ -243,6 +244,13 @@ struct FileView {
     bytes: u64,
     /// SHA-256 of its contents, in hexadecimal.
     hash: String,
+}
+
+/// A file of a release, and what is in it.
+#[derive(Serialize, ToSchema)]
+struct FileDetail {
+    #[serde(flatten)]
+    file: FileView,
     /// Its contents, if they were asked for and are text: UTF-8 without a NUL.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
@@ -314,15 +322,13 @@ async fn detail(
         return Ok((StatusCode::NOT_MODIFIED, [etag]).into_response());
     }
     let files = node.stores.releases.files(app.id, number).await?;
-    let mut contents = match query.content {
+    let contents = match query.content {
         Some(true) => node.stores.releases.contents(app.id, number).await?,
         _ => BTreeMap::new(),
     };
-    let paths = files.into_iter().map(|file| FileView {
-        content: contents.remove(&file.path).and_then(files::text),
-        path: file.path,
-        bytes: file.bytes,
-        hash: file.hash.to_string(),
+    let paths = files.into_iter().map(|file| FileDetail {
+        content: contents.get(&file.path).and_then(|bytes| text(bytes)).map(str::to_owned),
+        file: FileView { path: file.path, bytes: file.bytes, hash: file.hash.to_string() },
     });
     let release = ReleaseView { release, active };
     Ok(([etag], Json(ReleaseDetail { release, paths: paths.collect() })).into_response())

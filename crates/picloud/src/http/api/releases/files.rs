@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use picloud_manager_core::diff;
 use picloud_shared::{BlobHash, ReleaseNumber};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -52,21 +53,14 @@ pub(super) async fn list(
     }
     let (files, next) = page_of(contents.into_iter().collect(), &page, |(path, _)| path);
     let view = |(path, contents): (String, Bytes)| ReleaseFileView {
+        text: diff::text(&contents).is_some(),
         file: FileView {
             path,
             bytes: contents.len() as u64,
             hash: BlobHash::of(&contents).to_string(),
-            content: None,
         },
-        text: text(contents).is_some(),
     };
     Ok(Json(List { items: files.into_iter().map(view).collect(), next }))
-}
-
-/// The file's contents, if they can be shown as text.
-pub(super) fn text(contents: Bytes) -> Option<String> {
-    let text = String::from_utf8(contents.into()).ok()?;
-    (!text.contains('\0')).then_some(text)
 }
 
 /// A file of a release, as it is. It is never shown as a page, whatever it holds.
