@@ -5,6 +5,8 @@ import { checkPage, enter, expect, test } from './test';
 const FAILING =
   'fn get(req) {\n  if req.query.fail != () { throw "no pears left"; }\n  "fine"\n}\n';
 
+test.use({ server: 'overview' });
+
 test('what an app does lately is counted, and what fails is found', async ({ page, picloud }) => {
   await enter(page, picloud);
   await deploy(page, picloud, 'lately', { 'index.rhai': FAILING });
@@ -43,9 +45,8 @@ test('what to look into leads to where it is', async ({ page, picloud }) => {
 
 test('who comes back to the lower part is where they were', async ({ page, picloud }) => {
   await enter(page, picloud);
-  await deploy(page, picloud, 'lately', { 'index.rhai': FAILING });
-  for (const path of ['/', '/?fail']) await visit(page, picloud, 'lately', path);
-  await page.goto('/apps/lately');
+  await seed(page, picloud, 'tall');
+  await page.goto('/apps/tall');
   const runs = page.getByRole('table', { name: 'Latest executions' }).getByRole('link');
   await runs.last().scrollIntoViewIfNeeded();
   const place = await page.evaluate(() => scrollY);
@@ -62,13 +63,13 @@ test('a lower part that cannot be read says so, and is there when tried again', 
   picloud,
 }) => {
   await enter(page, picloud);
-  await deploy(page, picloud, 'lately', { 'index.rhai': FAILING });
-  const schedules = '**/api/v1/apps/lately/schedules';
+  await deploy(page, picloud, 'halved', { 'index.rhai': FAILING });
+  const schedules = '**/api/v1/apps/halved/schedules';
   await page.route(schedules, (route) => route.abort());
-  await page.goto('/apps/lately');
+  await page.goto('/apps/halved');
   const alert = page.getByRole('alert');
   await expect(alert).toBeVisible();
-  await expect(page.getByRole('heading', { name: 'lately', level: 1 })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'halved' })).toBeVisible();
   await checkPage(page);
   await page.unroute(schedules);
   await alert.getByRole('button', { name: 'Try again' }).click();

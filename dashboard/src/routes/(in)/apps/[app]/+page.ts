@@ -21,15 +21,15 @@ export const load: PageLoad = async ({ fetch, params, url, depends }) => {
     ask(client.GET('/apps/{app}/domains', { params: { path } })),
   ]);
   // What is further down is asked for once this is seen, and holds up nothing.
-  const lower = painted().then(async () => {
+  const details = painted().then(async () => {
     const [failed, schedules, latest] = await Promise.all([
       newest('failed'),
       ask(client.GET('/apps/{app}/schedules', { params: { path } })),
       newest(),
     ]);
-    return { app: params.app, failed, schedules, latest };
+    return { failed, schedules, latest };
   });
   // The page says what went wrong.
-  lower.catch(() => {});
-  return { release, stats, used, dead, domains, lower };
+  details.catch(() => {});
+  return { release, stats, used, dead, domains, details };
 };
